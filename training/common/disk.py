@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,19 @@ def new_folder(folder: Path) -> Iterator[Path]:
                 yield draft
         finally:
             lock.unlink()
+
+
+def content_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hex digits, read again when its size or time changes."""
+    stat = path.stat()
+    return _content_of(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _content_of(path: Path, size: int, changed: int) -> str:
+    del size, changed
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(settings: object) -> str:

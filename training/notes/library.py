@@ -18,7 +18,7 @@ import numpy.typing as npt
 from common.errors import InputError
 from features.decode import decode
 from features.file_kinds import is_sound
-from training.common.disk import cache_folder, fingerprint
+from training.common.disk import cache_folder, content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
 
@@ -162,11 +162,12 @@ def open_library(source: str, folder: Path) -> Library:
 
 
 def files_of(folders: Sequence[Path]) -> list[list[Any]]:
-    """Return name and size of every file in the folders, sorted within each."""
+    """Return name and content of every file in the folders, sorted within each."""
     return [
-        [str(path.relative_to(each)), path.stat().st_size]
+        [str(path.relative_to(each)), content_of(path)]
         for each in folders
         for path in sorted(each.rglob("*.*"))
+        if path.is_file()
     ]
 
 

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from training.common.disk import fingerprint
+from training.common.disk import content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import RATE
 from training.notes.library import (
@@ -108,7 +108,7 @@ def library_of_fonts(
 
     folders: of LABEL/recordings that are of the same source.
     """
-    settings: list[Any] = [TAKES, [[f.name, f.stat().st_size, _pitches(f)] for f in fonts]]
+    settings: list[Any] = [TAKES, [[f.name, content_of(f), _pitches(f)] for f in fonts]]
     settings += [files_of(folders)] if folders else []
     kept = cache / f"{source}-{fingerprint(settings)}"
     if kept.is_dir():

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.common.disk import array_on_disk, cache_folder, fingerprint
+from training.common.disk import array_on_disk, cache_folder, content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
 from training.notes import noises
 from training.notes.augment import Augmentation, apply, draw
 from training.notes.ensembles import take_mix, take_note, take_score, take_solo
-from training.notes.library import Library, library_of_folder
+from training.notes.library import Library, files_of, library_of_folder
 from training.notes.mixtures import PRE_ROLL, WINDOW
 from training.notes.render import INSTALL, families, library_of_fonts
 from training.notes.sheet_music import Score, read_all
@@ -194,8 +194,10 @@ def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
         )
     scores = read_all(spec.scores, cache)
     shape = [[lib.source, len(lib.audio), lib.counts()] for lib in libraries]
+    content = [[name, files_of(some)] for name, some in folders.items()]
+    content += [[name, [content_of(font) for font in some]] for name, some in fonts.items()]
     return Material(
-        {lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores)])
+        {lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores), content])
     )
 
 

@@ -7,7 +7,7 @@ the test part only evaluates. No source is in two of them.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,7 @@ class TableSounds:
     """The samples of a table's windows, for reports."""
 
     table: Table
+    recordings: audio.Recordings = field(default_factory=lambda: audio.Recordings(RATE))
 
     def read(self, index: list[int]) -> list[Samples]:
         """Return the samples of windows that are not augmented."""
@@ -69,7 +70,7 @@ class TableSounds:
         line = self.table.clip(row)
         path, end = Path(line["path"]), float(line["end"])
         clip = Clip(path, float(line["start"]), end, (), line["source"], inner=line["inner"])
-        sound = audio.read(path, clip.inner, rate=RATE)
+        sound = self.recordings.read(path, clip.inner)
         begin = float(self.table.starts[row])
         return cut(sound, clip, begin, samples=self.table.config.window, rate=RATE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import TimbreError
-from training.common.disk import fingerprint
+from training.common.disk import content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
 from training.common.paths import cache_root
@@ -56,10 +55,8 @@ def scores(path: Path, spec: CollectionSpec) -> Iterator[Found]:
     into = folder_of(spec)
     for source, related in families(fonts).items():
         for font in related:
-            usable, known = usable_labels(font), _content(font)
-            yield from (
-                _played(file, font, known, source, usable, into, spec.longest) for file in files
-            )
+            usable = usable_labels(font)
+            yield from (_played(file, font, source, usable, into, spec.longest) for file in files)
 
 
 def folder_of(spec: CollectionSpec) -> Path:
@@ -68,19 +65,8 @@ def folder_of(spec: CollectionSpec) -> Path:
     return into.absolute()
 
 
-def _content(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _played(
-    file: Path,
-    font: Path,
-    known: str,
-    source: str,
-    usable: list[str],
-    into: Path,
-    longest: float,
+    file: Path, font: Path, source: str, usable: list[str], into: Path, longest: float
 ) -> Found:
     try:
         score = read(file)
@@ -91,7 +77,7 @@ def _played(
     if missing := [label for label in score.labels if label not in usable]:
         return Problem(file, f"{font.name} has no {missing[0]} of its own")
     seconds = min(longest, score.seconds)
-    what = [LAYOUT, file.name, _content(file), font.name, known, seconds]
+    what = [LAYOUT, file.name, content_of(file), font.name, content_of(font), seconds]
     wave = into / f"{file.stem}-{font.stem}-{fingerprint(what)[:8]}.wav"
     if not wave.is_file():
         write_wav(wave, play(score, font, seconds), rate=RATE)

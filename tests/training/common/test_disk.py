@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.common.disk import array_on_disk, cache_folder, new_folder, size_text
+from training.common.disk import (
+    array_on_disk,
+    cache_folder,
+    content_of,
+    new_folder,
+    size_text,
+)
 from training.common.errors import MaterialError
 
 ROOT = Path(__file__).parents[3]
@@ -157,3 +163,16 @@ def test_an_error_of_the_writer_is_not_taken_for_a_folder_that_exists(tmp_path):
 )
 def test_a_size_has_three_digits_and_a_unit_that_fits(count, text):
     assert size_text(count) == text
+
+
+def test_content_is_that_of_the_file_now_wherever_it_lies(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"abc")
+    other.write_bytes(b"abc")
+    first = content_of(one)
+    assert content_of(other) == first
+    one.write_bytes(b"abd")
+    os.utime(one, ns=(1, 1))
+    assert content_of(one) != first
+    with pytest.raises(FileNotFoundError):
+        content_of(tmp_path / "none")

@@ -69,6 +69,20 @@ def test_the_second_call_decodes_nothing(notes_folder, tmp_path):
     assert np.array_equal(first.audio, second.audio)
 
 
+def test_a_recording_that_changes_and_keeps_its_size_is_decoded_again(tmp_path, make_tone):
+    path = tmp_path / "s" / "oboe" / "C5.wav"
+    path.parent.mkdir(parents=True)
+    found = []
+    for harmonics in ((1.0,), (1.0, 0.9), (1.0,)):
+        sf.write(path, make_tone(72, 1.0, harmonics=harmonics), RATE)
+        library = library_of_folder(tmp_path / "s", tmp_path / "cache")
+        found.append((path.stat().st_size, np.array(library.audio)))
+    (size, first), (same, other), (_, again) = found
+    assert size == same
+    assert not np.array_equal(first, other)
+    assert np.array_equal(first, again)
+
+
 def test_several_folders_make_one_library(notes_folder, tmp_path, make_tone):
     (tmp_path / "more" / "oboe").mkdir(parents=True)
     sf.write(tmp_path / "more" / "oboe" / "C5.wav", make_tone(72, 1.0), RATE)

@@ -1,5 +1,8 @@
+import shutil
+
 import numpy as np
 import pytest
+import soundfile as sf
 
 from training.common.errors import MaterialError
 from training.notes import window_set
@@ -9,8 +12,6 @@ from training.notes.window_set import Spec, build, open_windows
 @pytest.fixture(scope="module")
 def spec(notes_folder, tmp_path_factory):
     """Two sources: the toy, and a copy of it."""
-    import shutil
-
     other = tmp_path_factory.mktemp("other") / "copy"
     shutil.copytree(notes_folder, other)
     return Spec(folders=(notes_folder, other), note=3, solo=3, mix=6, across=4, silence=2, noise=4)
@@ -104,3 +105,14 @@ def test_two_held_out_sources_test_their_mixtures_too(windows):
 def test_without_material_the_message_says_what_to_install(tmp_path):
     with pytest.raises(MaterialError, match="apt install"):
         build(Spec(), tmp_path, seed=1)
+
+
+def test_notes_that_change_and_keep_their_sizes_are_other_windows(notes_folder, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(notes_folder, folder)
+    spec = Spec(folders=(folder,), note=1, solo=0, mix=0, score=0, across=0, silence=1, noise=1)
+    first = build(spec, tmp_path / "out", seed=1, jobs=1)
+    path = next((folder / "piano").iterdir())
+    sound, rate = sf.read(path, dtype="int16")
+    sf.write(path, sound[::-1], rate)
+    assert build(spec, tmp_path / "out", seed=1, jobs=1).folder != first.folder

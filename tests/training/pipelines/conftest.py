@@ -3,6 +3,7 @@
 from tests.training.pictures.conftest import *  # noqa: F403 - fixtures
 from tests.training.recordings.conftest import (  # noqa: F401 - fixtures
     by_source,
+    decoded,
     musicnet,
     write_sound,
 )

@@ -20,6 +20,8 @@ from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
 from training.pipelines import other_sounds
+from training.pipelines.sounds import TableSounds
+from training.recordings.table import open_table
 from training.search.cli import main as search
 
 QUICK = (
@@ -557,3 +559,16 @@ def test_a_label_of_one_source_says_where_its_recordings_went(tmp_path, write_so
     said = capsys.readouterr().err
     assert "is on in no training window: all of its recordings are of " in said
     assert "add recordings of it from 3 sources or more" in said
+
+
+def test_windows_of_a_report_decode_a_recording_once_while_they_are_of_it(
+    by_source, tmp_path, decoded
+):
+    cache = f"cache={tmp_path}"
+    assert data(["table", by_source.path, "--out", str(tmp_path / "T"), "--set", cache]) == 0
+    table = open_table(tmp_path / "T")
+    decoded.clear()
+    first, second, third = TableSounds(table).read([0, 1, 2])
+    assert len(decoded) == 2
+    assert len(first) == len(second) == len(third) == table.config.window
+    assert not np.array_equal(first, second)
