@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from heapq import heappush, heapreplace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +20,12 @@ from training.evaluation import open_set
 from training.notes.other_sounds import KINDS, other_sound
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
+from training.recordings.duplicates import identical
 from training.recordings.windows import audible, cut, starts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from features.config import AudioConfig, Kind, Samples
@@ -31,6 +39,16 @@ SEEDS = (10, 11, 12)
 FOLDER = "of the folder"
 MOST = 500
 """Windows of the folder, for each of these."""
+PIECE = re.compile(
+    r"[-_. ]+(?:[a-z]|\(?(?:part|pt|piece|take|clip|chunk|seg|segment|cut)[-_. ]?\d+\)?)"
+    r"(?=(?:-\d+)*$)",
+    re.IGNORECASE,
+)
+"""What pieces of one recording have at the end of their names, or before the numbers there."""
+NUMBER = re.compile(r"(?:[-_. ]+\d+|[-_. ]*\(\d+\))$")
+SERIES = 10
+"""Files that differ in a last number alone and may be of one recording: larger series number what
+has nothing in common."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +66,9 @@ class OtherSounds:
 
 
 def other_sounds(recipe: SoundsRecipe, config: AudioConfig) -> OtherSounds:
-    """Return generated sounds, and windows of the files below others.path, a third of them each.
+    """Return generated sounds, and windows of the recordings below others.path, a third each.
 
-    Raises CollectionError for a folder without three sounds.
+    Raises CollectionError for a folder without three recordings.
     """
     made = [
         [other_sound(kind, config.window, rng) for kind in KINDS for _ in range(EACH)]
@@ -66,10 +84,14 @@ def other_sounds(recipe: SoundsRecipe, config: AudioConfig) -> OtherSounds:
 
 
 def _of_folder(folder: Path, recipe: SoundsRecipe, config: AudioConfig) -> list[list[Samples]]:
-    """Return windows in which something sounds: of every third file, from the first three on."""
-    found: list[list[Samples]] = [[] for _ in SEEDS]
+    """Return windows in which something sounds: of every third recording, from the first three on.
+
+    Of each third at most MOST are held, drawn at random.
+    """
+    parts = [_Drawn(np.random.default_rng([recipe.seed, number])) for number in range(len(SEEDS))]
+    part_of: dict[str, int] = {}
     used, why = 0, ""
-    for path in filter(is_sound, audio.below(folder)[0]):
+    for path, recording in recordings_of(folder).items():
         try:
             sound = audio.read(path, rate=RATE)
         except CollectionError as error:
@@ -81,20 +103,75 @@ def _of_folder(folder: Path, recipe: SoundsRecipe, config: AudioConfig) -> list[
         if not len(at):
             why = f"; nothing sounds in {path.name}"
             continue
-        found[used % len(found)].extend(
-            np.asarray(cut(sound, clip, begin, samples=config.window, rate=RATE), np.float32)
-            for begin in at.tolist()
-        )
+        part = parts[part_of.setdefault(recording, len(part_of) % len(parts))]
+        for begin in at.tolist():
+            part.add(partial(cut, sound, clip, begin, samples=config.window, rate=RATE))
         used += 1
-    if used < len(found):
+    if len(part_of) < len(parts):
+        of = f" of {len(part_of)} recordings" if len(part_of) < used else ""
         raise CollectionError(
-            f"others.path: {folder} has {used} sounds that can be used{why}; three are needed: to "
-            "learn from, to choose thresholds on, and to evaluate them"
+            f"others.path: {folder} has {used} sounds{of} that can be used{why}; three are needed: "
+            "to learn from, to choose thresholds on, and to judge them"
         )
-    rng = np.random.default_rng(recipe.seed)
-    return [
-        [some[at] for at in np.sort(rng.permutation(len(some))[:MOST]).tolist()] for some in found
-    ]
+    return [part.windows for part in parts]
+
+
+class _Drawn:
+    """Windows drawn at random from those that are added, each as likely; at most MOST are held."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Begin with none."""
+        self._rng, self._added = rng, 0
+        # The largest of the lowest random numbers is first, and goes when a lower one comes.
+        self._held: list[tuple[float, int, Samples]] = []
+
+    def add(self, window: Callable[[], Samples]) -> None:
+        """Add a window, which is cut only where it is drawn."""
+        self._added += 1
+        key = -self._rng.random()
+        if len(self._held) >= MOST and key <= self._held[0][0]:
+            return
+        # A copy, for a view would hold the whole recording.
+        one = (key, self._added, np.array(window(), np.float32))
+        if len(self._held) < MOST:
+            heappush(self._held, one)
+        else:
+            heapreplace(self._held, one)
+
+    @property
+    def windows(self) -> list[Samples]:
+        """Those drawn, in the order of their recordings."""
+        return [window for _, _, window in sorted(self._held, key=itemgetter(1))]
+
+
+def recordings_of(folder: Path) -> dict[Path, str]:
+    """Return by file the recording that it is of; of identical files the first is there.
+
+    In SOURCE/LABEL/file a source is one. Elsewhere names that differ in a last letter, or in the
+    number of a part, are of one (x-A, x-part2), and so are up to SERIES that differ in a last
+    number, unless fewer than three would be left.
+    """
+    paths = [path for path in audio.below(folder)[0] if is_sound(path)]
+    for first, *others in identical(paths):
+        for other in others:
+            print(f"others.path: {other}: the same sound as {first}, which is used")
+            paths.remove(other)
+    names = {path: path.relative_to(folder).with_suffix("").as_posix() for path in paths}
+    pieces = {path: PIECE.sub("", name) for path, name in names.items()}
+    series = {path: NUMBER.sub("", piece) for path, piece in pieces.items()}
+    counts = Counter(dict(zip(pieces.values(), series.values(), strict=True)).values())
+    numbered = {
+        path: series[path] if counts[series[path]] <= SERIES else piece
+        for path, piece in pieces.items()
+    }
+    sources = {
+        path: name.split("/")[0] if name.count("/") > 1 else numbered[path]
+        for path, name in names.items()
+    }
+    for found in (sources, numbered):
+        if len(set(found.values())) >= len(SEEDS):
+            return found
+    return pieces
 
 
 @dataclass(frozen=True)

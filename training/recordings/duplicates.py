@@ -29,7 +29,7 @@ def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]
         if not clip.inner:
             annotations[clip.path].add((clip.start, clip.end, clip.labels, clip.intervals))
     problems: dict[Path, Problem] = {}
-    for first, *others in _same(sorted(annotations)):
+    for first, *others in identical(sorted(annotations)):
         if all(annotations[other] == annotations[first] for other in others):
             problems |= {
                 other: Problem(other, f"the same sound as {first}, which is used")
@@ -42,7 +42,7 @@ def without_duplicates(clips: Sequence[Clip]) -> tuple[list[Clip], list[Problem]
     return [clip for clip in clips if clip.path not in problems], list(problems.values())
 
 
-def _same(paths: Iterable[Path]) -> list[list[Path]]:
+def identical(paths: Iterable[Path]) -> list[list[Path]]:
     """Return groups of two or more files of the same content; few files are read as a whole."""
     groups = [list(paths)]
     for key_of in (_size, _beginning, _whole):

@@ -8,7 +8,7 @@ from features.config import AudioConfig
 from training.common.recipe import RecipeError, load
 from training.notes.other_sounds import KINDS
 from training.pipelines import other_sounds as module
-from training.pipelines.other_sounds import FOLDER, Scored, other_sounds
+from training.pipelines.other_sounds import FOLDER, Scored, other_sounds, recordings_of
 from training.recordings.collection import CollectionError
 
 CONFIG = AudioConfig(window=22_050)
@@ -44,6 +44,92 @@ def test_no_file_of_the_folder_is_in_two_of_these(tmp_path, write_sound, capsys)
     assert len({one.tobytes() for some in own for one in some}) == 18
     assert found.kinds[len(KINDS) :] == [FOLDER] * 6
     assert "broken.wav: cannot be read as sound" in capsys.readouterr().out
+
+
+def white(path, seed, seconds=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, np.random.default_rng(seed).normal(0, 0.1, 22_050 * seconds), 22_050)
+
+
+def parts_of(folder):
+    """Return the windows of a folder's sounds by third."""
+    found = other_sounds(recipe(f"others.path={folder}"), CONFIG)
+    thirds = [some[len(KINDS) :] for some in (found.learnt, found.chosen_on, found.judged_on)]
+    return [{one.tobytes() for one in third} for third in thirds]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{x}-{piece}.wav" for x in "xyz" for piece in "ABC"],
+        [f"1-{x}-{piece}-3.wav" for x in (100, 200, 300) for piece in "ABC"],
+        [f"{x}_part{piece}.wav" for x in "xyz" for piece in (1, 2, 3)],
+        [f"{x} ({piece}).wav" for x in "xyz" for piece in (1, 2, 3)],
+        [f"{x}-{piece}.wav" for x in "xyz" for piece in (1, 2, 3)],
+        [f"site{x}/dog/{piece}.wav" for x in (1, 2, 3) for piece in (1, 2, 3)],
+    ],
+)
+def test_pieces_of_one_recording_are_kept_together(tmp_path, names):
+    for number, name in enumerate(names):
+        white(tmp_path / name, number)
+    found = recordings_of(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == sorted(names)
+    groups = [{found[tmp_path / name] for name in names[at : at + 3]} for at in (0, 3, 6)]
+    assert [len(group) for group in groups] == [1, 1, 1]
+    assert len(set.union(*groups)) == 3
+
+
+def test_no_recording_is_in_two_thirds(tmp_path):
+    for number, name in enumerate(f"{x}-{piece}.wav" for piece in "AB" for x in "xyz"):
+        white(tmp_path / name, number)
+    assert [len(third) for third in parts_of(tmp_path)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("files", "recordings"), [(10, 3), (11, 13)])
+def test_a_short_series_is_of_one_recording_and_a_long_one_of_many(tmp_path, files, recordings):
+    for number in range(files):
+        white(tmp_path / f"noise-{number:03}.wav", number)
+    for name in ("rain", "wind"):
+        white(tmp_path / f"{name}.wav", name.encode()[0])
+    assert len(set(recordings_of(tmp_path).values())) == recordings
+
+
+def test_a_short_series_alone_is_of_as_many_recordings_as_files(tmp_path):
+    for number in range(3):
+        white(tmp_path / f"noise-{number}.wav", number)
+    assert len(set(recordings_of(tmp_path).values())) == 3
+
+
+def test_three_pieces_of_one_recording_are_too_few(tmp_path):
+    for number, piece in enumerate("ABC"):
+        white(tmp_path / f"x-{piece}.wav", number)
+    told = r"has 3 sounds of 1 recordings that can be used; three are needed"
+    with pytest.raises(CollectionError, match=told):
+        other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+
+
+def test_of_identical_files_one_is_used(tmp_path, capsys):
+    for name in ("a/rain.wav", "b/copy.wav", "c/again.wav"):
+        white(tmp_path / name, 0)
+    with pytest.raises(CollectionError, match="has 1 sounds that can be used"):
+        other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+    assert "again.wav: the same sound as " in capsys.readouterr().out
+    white(tmp_path / "wind.wav", 1)
+    white(tmp_path / "sea.wav", 2)
+    assert [len(third) for third in parts_of(tmp_path)] == [1, 1, 1]
+
+
+def test_of_long_recordings_only_the_drawn_windows_are_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 3)
+    for number in range(3):
+        white(tmp_path / f"{number}.wav", number, seconds=20)
+    found = other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+    for some in (found.learnt, found.chosen_on, found.judged_on):
+        own = some[len(KINDS) :]
+        assert len({one.tobytes() for one in own}) == 3
+        assert all(one.base is None and one.shape == (CONFIG.window,) for one in own)
+    again = other_sounds(recipe(f"others.path={tmp_path}"), CONFIG)
+    assert np.array_equal(found.judged_on[-1], again.judged_on[-1])
 
 
 def test_of_a_large_folder_some_windows_are_drawn(tmp_path, write_sound, monkeypatch):
