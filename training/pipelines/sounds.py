@@ -239,6 +239,7 @@ def _on_backbone(recipe: SoundsRecipe, table: Table, others: OtherSounds | None)
         seed=recipe.seed,
         kept=cache_of(recipe) / "embeddings",
         others=others.learnt if others else (),
+        copies=np.asarray(table.copies) > 0,
     )
     print(f"{BACKBONE}: {path.name}, {fitted.why}")
     return fitted

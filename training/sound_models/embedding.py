@@ -198,13 +198,15 @@ def fit(
     seed: int,
     kept: Path,
     others: Sequence[Samples] = (),
+    copies: Mask | None = None,
 ) -> FittedEmbedding:
     """Return the best small model on the embeddings of some windows.
 
     windows: (n, samples) of the whole table. groups, recordings: the source and the recording of
     each. kept: folder of embeddings, by the content of the windows and of the network. others:
-    windows of sounds without a label, beside generated noise. Raises MaterialError for a file that
-    is no backbone.
+    windows of sounds without a label, beside generated noise. copies: which windows of the table
+    are augmented copies, that heads learn from and are not compared on. Raises MaterialError for a
+    file that is no backbone.
     """
     from threadpoolctl import threadpool_limits
 
@@ -212,7 +214,8 @@ def fit(
     name = f"{_content(windows, rows)}-{known(path)}.npy"
     found = _embeddings(backbone, windows, rows, kept / name)
     noise = backbone(np.stack([*quiet_windows(config, NOISES, seed=NOISE_SEED), *others]))
-    material = Material(found, labels[rows], groups[rows], recordings[rows], noise)
+    augmented = None if copies is None else copies[rows]
+    material = Material(found, labels[rows], groups[rows], recordings[rows], noise, augmented)
     # For matrices this small, a second thread takes ten times as long as it saves.
     with threadpool_limits(1):
         choice, tried = choose(material, seed)

@@ -64,6 +64,8 @@ class Material:
     """(n,)."""
     noise: Array
     """Embeddings of windows that have no label."""
+    copies: Mask | None = None
+    """(n,), whether a window is an augmented copy, on which nothing is measured; None: none is."""
 
     def some(self, rows: npt.NDArray[np.int64]) -> Material:
         """Return these rows, with all noise."""
@@ -73,6 +75,7 @@ class Material:
             truth=self.truth[rows],
             sources=self.sources[rows],
             recordings=self.recordings[rows],
+            copies=None if self.copies is None else self.copies[rows],
         )
 
     @property
@@ -163,7 +166,7 @@ def _left_out(
         scores = fit_head(choice, material.some(train), seed).scores(material.found[test])
         truth = material.truth[test]
         total += len(test) * cross_entropy(scores[:, judged], truth[:, judged])
-    return total / len(material.found)
+    return total / sum(len(test) for _, test in folds)
 
 
 def _trivial(material: Material, folds: Sequence[Any], judged: Mask) -> float:
@@ -172,7 +175,7 @@ def _trivial(material: Material, folds: Sequence[Any], judged: Mask) -> float:
         truth = material.truth[test][:, judged]
         share = material.truth[train][:, judged].mean(axis=0, dtype=np.float32)
         total += len(test) * cross_entropy(np.broadcast_to(share, truth.shape), truth)
-    return total / len(material.found)
+    return total / sum(len(test) for _, test in folds)
 
 
 def cross_entropy(scores: Scores, truth: Mask) -> float:
@@ -184,8 +187,9 @@ def cross_entropy(scores: Scores, truth: Mask) -> float:
 def _folds(
     material: Material,
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Return the rows to fit on and those left out; none where there is one source only.
+    """Return the rows to fit on and those left out, none of which is a copy.
 
+    There are none where there is one source only.
     The largest source comes first, each to the fold where the fewest labels would stay in one fold,
     of these the smallest.
     """
@@ -209,7 +213,10 @@ def _folds(
             inside[best] | has[at],
         )
     out = fold[source]
-    return [(np.flatnonzero(out != at), np.flatnonzero(out == at)) for at in range(count)]
+    original = np.ones(len(out), bool) if material.copies is None else ~material.copies
+    return [
+        (np.flatnonzero(out != at), np.flatnonzero((out == at) & original)) for at in range(count)
+    ]
 
 
 def fit_head(choice: Choice, material: Material, seed: int) -> Head:

@@ -23,6 +23,8 @@ from training.pipelines import other_sounds
 from training.pipelines.sounds import TableSounds
 from training.recordings.table import open_table
 from training.search.cli import main as search
+from training.sound_models import embedding
+from training.sound_models.embedding_heads import Choice
 
 QUICK = (
     "profile=quick",
@@ -448,10 +450,17 @@ def test_one_recording_of_each_label_is_learnt_from_class_means_where_nothing_is
     assert told in Path("out/sounds/1/report.md").read_text()
 
 
-def test_the_network_that_is_named_is_written_where_nothing_chooses(collection, capsys):
+def test_the_network_that_is_named_is_written_where_nothing_chooses(
+    collection, capsys, monkeypatch
+):
     filterbank("bands.onnx", window=22_050)
     changes = [*collection, "network.backbone=bands.onnx", "split.shares=[1,0,0]"]
-    assert main(["sounds", *words(changes), "--out", "out"]) == 0
+    learnt, untried = [], (Choice("prototypes"), {})
+    monkeypatch.setattr(embedding, "choose", lambda one, _: learnt.append(one) or untried)
+    augmented = words([*changes, "augment.variants=volume"])
+    assert main(["sounds", *augmented, "--out", "out"]) == 0
+    # Which windows are copies is known where heads are compared.
+    assert learnt[0].copies.mean() == 0.5
     told = "this is backbone, the network that is named (network.backbone); forest not written"
     assert told in capsys.readouterr().err
     assert Store(Path("out")).load("sounds").manifest.input.kind == "samples"

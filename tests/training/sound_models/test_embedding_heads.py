@@ -225,6 +225,25 @@ def test_every_row_is_left_out_once_with_its_whole_source(count):
     assert max(sizes) - min(sizes) <= 4
 
 
+def test_augmented_copies_are_learnt_from_and_not_measured():
+    known = material(recordings=2)
+    rows = np.tile(np.arange(len(known.found)), 4)
+    copies = np.arange(len(rows)) >= len(known.found)
+    # No copy is anything like its original.
+    far = np.where(copies[:, None], 50, known.found[rows]).astype(np.float32)
+    augmented = replace(known.some(rows), found=far, copies=copies)
+    for train, test in embedding_heads._folds(augmented):
+        assert copies[train].any()
+        assert not copies[test].any()
+        assert not {*augmented.sources[train]} & {*augmented.sources[test]}
+    tests = [test for _, test in embedding_heads._folds(augmented)]
+    assert sorted(np.concatenate(tests)) == list(range(len(known.found)))
+    loss, alike = (choose(one, seed=1)[1][TRIVIAL] for one in (augmented, known))
+    assert loss == pytest.approx(alike)
+    assert replace(augmented, copies=None).some(rows[:3]).copies is None
+    assert augmented.some(np.array([0, len(rows) - 1])).copies.tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     "pair", [(at, at + step) for at in range(9) for step in (1, 5) if at + step < 10]
 )
