@@ -20,13 +20,16 @@ from common.atomic import atomic_file
 from common.strict_json import to_json
 from features.config import AudioConfig
 from features.extract import extract_many
+from training.common.errors import MaterialError
 from training.common.labels import RATE
 from training.common.paths import cache_root
+from training.common.standard import mean_and_scale
 from training.notes.other_sounds import KINDS, other_sound
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError, Problem
 from training.recordings.windows import Mask, audible, cut, loud_frames, starts
-from training.sound_models.embedding import BATCH, Backbone, known, open_backbone
+from training.sound_models.embedding import BATCH, Backbone, open_backbone
+from training.sound_models.given_network import known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +116,7 @@ def embed(
         for number, clip in here:
             try:
                 start, rows = _kept(recording, clip, spec, describe, root)
-            except CollectionError as error:
+            except MaterialError as error:
                 problems.append(Problem(path / inner if inner else path, str(error)))
             else:
                 found.append((number, start, rows))
@@ -237,6 +240,7 @@ def directions(rows: Array, describe: Describer, *, like: Array | None = None) -
     """
     if not describe.backbone:
         given = rows if like is None else like
-        rows = (rows - given.mean(axis=0)) / np.maximum(given.std(axis=0), _LEAST_SCALE)
+        mean, scale = mean_and_scale(given)
+        rows = ((rows - mean) / scale).astype(np.float32)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, _LEAST_SCALE), np.float32)

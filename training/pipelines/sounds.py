@@ -85,10 +85,10 @@ def check_recipe(recipe: SoundsRecipe) -> None:
     if recipe.others.path and not others.is_dir():
         raise CollectionError(f"others.path: no folder {others}")
     if recipe.network.backbone:
-        from training.sound_models.embedding import open_backbone
+        from training.sound_models.embedding import check_backbone
 
         path = Path(recipe.network.backbone).expanduser()
-        open_backbone(path, window=round(recipe.windows.length * RATE))
+        check_backbone(path, window=round(recipe.windows.length * RATE))
 
 
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
@@ -280,11 +280,10 @@ def _of_backbone(recipe: SoundsRecipe, candidate: Candidate) -> list[dict[str, s
     """Return where the network in an artefact is from; its licence is for its user to know."""
     if candidate.model != BACKBONE:
         return []
-    from training.sound_models.embedding import known
+    from training.sound_models.given_network import stated
 
     path = Path(recipe.network.backbone).expanduser()
-    name = f"{path.name}, sha256 {known(path)}..."
-    return [{"source": name, "licence": "not stated", "use": "embedding"}]
+    return [{"source": stated(path), "licence": "not stated", "use": "embedding"}]
 
 
 def write_artefact(

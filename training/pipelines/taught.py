@@ -67,14 +67,15 @@ def _targets(
     """Return the soft targets, computed once for these windows and settings; None: no teacher."""
     if not recipe.teacher:
         return None
-    from training.sound_models import backbone, teacher
+    from training.sound_models import teacher, teacher_network
+    from training.sound_models.given_network import known
 
     path = _path(recipe, recipe.teacher)
     with stage("teacher: embeddings of training windows") as progress:
-        table = backbone.embeddings(path, windows, progress=progress)
+        table = teacher_network.embeddings(path, windows, progress=progress)
     settings = [
         *(teacher.VERSION, recipe.teacher_share, recipe.seed, sorted(excluded)),
-        *(backbone.known(path), recipe.network.smoothing, recipe.network.single),
+        *(known(path), recipe.network.smoothing, recipe.network.single),
     ]
     kept = windows.folder / f"targets-{fingerprint(settings)}.npy"
     if not kept.is_file():

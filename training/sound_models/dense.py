@@ -16,6 +16,7 @@ from features.config import DEFAULT, AudioConfig
 from models.export.onnx_graph import DOUBLE, FLOAT, Graph
 from models.session import Session
 from training.common.recipe import RecipeError
+from training.common.standard import mean_and_scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,8 +192,7 @@ def fit(
     """
     chosen = np.random.default_rng(seed).permutation(len(rows))[:most]
     exact = rows[chosen].astype(np.float64)
-    mean, scale = exact.mean(axis=0), exact.std(axis=0)
-    scale[scale == 0] = 1
+    mean, scale = mean_and_scale(exact)
     learner = Dense(MODELS[name], seed, epochs_of(name, settings))
     learner.fit((exact - mean) / scale, labels[chosen])
     return FittedDense(learner, mean, scale, rows[chosen[:TYPICAL]])

@@ -18,6 +18,7 @@ from models.promote import quiet_windows
 from models.session import Session
 from training.common.errors import MaterialError
 from training.sound_models.embedding_heads import FEW, Choice, Head, Material, choose, fit_head
+from training.sound_models.given_network import known, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +59,16 @@ class Backbone:
         except (ArtefactError, Unprocessable) as error:
             raise MaterialError(f"{self.name} cannot be run: {error}") from error
         rows = np.concatenate(found)
-        if rows.ndim != 2 or len(rows) != len(windows) or not np.isfinite(rows).all():
+        if rows.ndim != 2 or len(rows) != len(windows):
             raise MaterialError(
-                f"{self.name} gave embeddings of {rows.shape} for {len(windows)} windows, or not "
-                "a number; they must be finite, (n, numbers)"
+                f"{self.name} gave embeddings of {rows.shape} for {len(windows)} windows; they "
+                "must be (n, numbers)"
+            )
+        if not np.isfinite(rows).all():
+            count = int((~np.isfinite(rows).all(axis=1)).sum())
+            raise MaterialError(
+                f"{self.name} gave embeddings of {rows.shape} for {len(windows):,} windows, "
+                f"{count:,} of them infinite or not a number"
             )
         return rows
 
@@ -73,12 +80,8 @@ def open_backbone(path: Path, *, window: int) -> Backbone:
     samples at 22,050 Hz that it is given. Raises MaterialError for a file that is no such network.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise MaterialError(f"{path} cannot be read as an ONNX network: {error}") from error
+    model = read_network(path)
     inputs, outputs = list(model.graph.input), [one.name for one in model.graph.output]
     output = OUTPUT if OUTPUT in outputs else outputs[0] if len(outputs) == 1 else ""
     if len(inputs) != 1 or not output:
@@ -102,6 +105,18 @@ def open_backbone(path: Path, *, window: int) -> Backbone:
         raise MaterialError(f"{path} cannot be run: {error}") from error
 
 
+def check_backbone(path: Path, *, window: int) -> None:
+    """Raise MaterialError for a file that is no backbone, or one that cannot take silence."""
+    backbone = open_backbone(path, window=window)
+    try:
+        backbone(np.zeros((1, window), np.float32))
+    except MaterialError as error:
+        raise MaterialError(
+            f"{path} cannot take silence, which is learnt to have no label: {error}; a network "
+            "that divides by the level of its samples needs a small number in the divisor"
+        ) from error
+
+
 def _listed(names: Any) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
@@ -116,14 +131,6 @@ def _renamed(model: Any, names: dict[str, str]) -> Any:
             for at, name in enumerate(side):
                 side[at] = names.get(name, name)
     return model
-
-
-def known(path: Path) -> str:
-    """Return 16 hex digits of the file's content. Raises MaterialError."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise MaterialError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from training.common.standard import mean_and_scale
 from training.sound_models.network import loss_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float32]
 
 # Raised whenever the same settings would give other targets.
-VERSION = 1
+VERSION = 2
 WIDTH = 256
 EPOCHS = 8
 BATCH = 256
@@ -34,7 +35,7 @@ DROPOUT = 0.4
 
 
 @dataclass(frozen=True)
-class Head:
+class TeacherHead:
     """A fitted head: standardisation, one hidden layer, a logit per label and one for any."""
 
     mean: Array
@@ -48,19 +49,19 @@ class Head:
             return self.layers(x)[:, :-1].sigmoid().numpy()  # type: ignore[no-any-return]
 
 
-def fit_head(
+def fit_teacher_head(
     embeddings: Array,
     labels: Mask,
     rows: npt.NDArray[np.int64],
     settings: Network,
     *,
     seed: int,
-) -> Head:
+) -> TeacherHead:
     """Return a head fitted on some rows, at most 24,000. settings: smoothing and single."""
     torch.manual_seed(seed)
     rows = np.random.default_rng(seed).permutation(rows)[:MOST_ROWS]
     x = np.asarray(embeddings[rows], np.float32)
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    mean, scale = (one.astype(np.float32) for one in mean_and_scale(x, alike=True))
     given = torch.from_numpy((x - mean) / scale)
     on = torch.from_numpy(labels[rows].astype(np.float32))
     layers = nn.Sequential(
@@ -81,7 +82,7 @@ def fit_head(
             loss.backward()
             optimizer.step()
             schedule.step()
-    return Head(mean, scale, layers.eval())
+    return TeacherHead(mean, scale, layers.eval())
 
 
 def soft_targets(
@@ -118,7 +119,7 @@ def soft_targets(
         own = np.flatnonzero(sounding & np.array([part == group for part in parts]))
         if not labels[others].any():
             continue
-        head = fit_head(embeddings, labels, others, settings, seed=seed)
+        head = fit_teacher_head(embeddings, labels, others, settings, seed=seed)
         said = head.scores(np.asarray(embeddings[own], np.float32))
         targets[own] = (1 - share) * targets[own] + share * said
         if progress:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.common.standard import mean_and_scale
 from training.reporting.charts import MUTED, SERIES, keys_of
 from training.studies.protocol import LEAKY, honest, leaky
 from training.studies.study import Sheet, Study, is_original
@@ -71,9 +72,8 @@ def lost(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return by number of components - 1 the share lost on the training and test windows."""
     train, test = (np.asarray(features[rows], np.float64) for rows in (parts.train, parts.test))
-    spread = train.std(axis=0)
-    scale = np.where(spread > 0, spread, 1)
-    train, test = ((rows - train.mean(axis=0)) / scale for rows in (train, test))
+    mean, scale = mean_and_scale(train)
+    train, test = ((rows - mean) / scale for rows in (train, test))
     axes = np.linalg.svd(train, full_matrices=False)[2]
     held = [
         np.cumsum(((rows @ axes.T) ** 2).sum(axis=0)) / (rows**2).sum() for rows in (train, test)

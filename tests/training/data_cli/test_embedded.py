@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
+from tests.training.sound_models.helpers.filterbank import BANDS, by_level, filterbank
 from training.common.errors import MaterialError
 from training.data_cli import embedded
 from training.data_cli.embedded import FEW, describer, directions, embed, scale_of, silent
@@ -159,3 +159,17 @@ def test_few_different_windows_are_standardised_together_with_generated_sounds(d
 def test_embeddings_of_a_network_are_compared_as_they_are(network):
     rows = np.zeros((1, BANDS), np.float32)
     assert scale_of(rows, describer(network, length=1.0)) is rows
+
+
+def test_a_recording_that_the_network_cannot_take_is_named_and_the_others_are_used(tmp_path):
+    by_level(tmp_path / "level.onnx", window=22_050, peak=0.5)
+    clips = []
+    for name, peak in (("loud", 0.75), ("half", 0.5), ("soft", 0.25)):
+        path = tmp_path / f"{name}.wav"
+        sf.write(path, np.resize([peak, -peak / 2], 22_050), 22_050, subtype="FLOAT")
+        clips.append(Clip(path, 0.0, 1.0, (), name))
+    describe = describer(str(tmp_path / "level.onnx"), length=1.0)
+    windows, problems = embed(clips, SPEC, describe, cache=str(tmp_path / "cache"))
+    assert windows.clip.tolist() == [0, 2]
+    assert [problem.path.name for problem in problems] == ["half.wav"]
+    assert "level.onnx gave embeddings of (1, 12) for 1 windows, 1 of them" in problems[0].why

@@ -15,7 +15,7 @@ from models.cli import main as models
 from models.promote import share_without_label
 from models.store import Store
 from tests.training.pipelines.helpers.splits import parts_beside_each
-from tests.training.sound_models.helpers.filterbank import filterbank
+from tests.training.sound_models.helpers.filterbank import by_level, filterbank
 from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
@@ -108,12 +108,14 @@ def test_a_network_given_by_path_is_tried_beside_the_others_and_becomes_one_arte
         (["models=backbone"], "backbone needs network.backbone, the path of a network"),
         (["network.backbone=none.onnx"], "none.onnx cannot be read as an ONNX network"),
         (["network.backbone=long.onnx"], "takes (n, 22050), the samples of a window"),
+        (["network.backbone=level.onnx"], "level.onnx cannot take silence, which is learnt"),
     ],
 )
 def test_a_backbone_that_cannot_be_used_is_told_before_anything_is_read(
     collection, tmp_path, capsys, changes, told
 ):
     filterbank(tmp_path / "long.onnx", window=44_100)
+    by_level(tmp_path / "level.onnx", window=22_050)
     assert main(["sounds", *words([*collection, *changes]), "--out", "out"]) != 0
     assert told in " ".join(capsys.readouterr().err.split())
     assert not Path("cache").exists()

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.training.sound_models.test_backbone import graph
+from tests.training.sound_models.test_teacher_network import graph
 from training.common.errors import MaterialError
 from training.common.recipe import load
 from training.notes.window_set import WindowSet

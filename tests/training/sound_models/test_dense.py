@@ -57,10 +57,15 @@ def test_the_graph_of_raw_features_gives_the_scores_of_torch(name, count):
 
 
 def test_a_feature_that_never_changes_harms_nothing():
-    rows = np.where(np.arange(26) == 3, np.float32(7), ROWS)
+    rows = np.where(np.arange(26) == 3, np.float32(0.1), ROWS)
     fitted = dense.fit("dense", rows, LABELS, {"epochs": 1}, seed=1, most=50)
     assert np.isfinite(Session(fitted.onnx()).predict(rows)).all()
     assert len(fitted.rows) == 50
+    # Nor when it does change later.
+    later = np.where(np.arange(26) == 3, np.float32(300), ROWS)
+    expected = fitted.scores(rows)
+    np.testing.assert_allclose(fitted.scores(later), expected, atol=1e-6)
+    np.testing.assert_allclose(Session(fitted.onnx()).predict(later), expected, atol=1e-5)
 
 
 def test_a_graph_that_differs_is_rejected():

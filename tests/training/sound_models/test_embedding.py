@@ -7,11 +7,12 @@ import pytest
 from features.config import DEFAULT, AudioConfig
 from models.promote import quiet_windows
 from models.session import Session
-from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
+from tests.training.sound_models.helpers.filterbank import BANDS, by_level, filterbank
 from training.common.errors import MaterialError
 from training.sound_models import embedding
-from training.sound_models.embedding import NOISES, Backbone, fit, open_backbone
+from training.sound_models.embedding import NOISES, Backbone, check_backbone, fit, open_backbone
 from training.sound_models.embedding_heads import ALONE, Choice
+from training.sound_models.given_network import known
 
 CONFIG = AudioConfig(window=11_025)
 HERTZ = {"low": 200, "high": 3_000}
@@ -144,6 +145,18 @@ def test_embeddings_are_kept_by_the_content_of_windows_and_network(
     onnx.save(model, path)
     fitted_on(path, windows, tmp_path)
     assert sum(asked) == 3 * 36 + 4 * NOISES
+    # Nor where only the weights beside it are others.
+    beside = {"save_as_external_data": True, "location": "bands.data", "size_threshold": 0}
+    for factor in (1, 2):
+        model.graph.initializer[1].raw_data = (factor * filters_of(model)).tobytes()
+        onnx.save(model, path, **beside)
+        model = onnx.load(path)
+        fitted_on(path, windows, tmp_path)
+    assert sum(asked) == 5 * 36 + 6 * NOISES
+
+
+def filters_of(model):
+    return onnx.numpy_helper.to_array(model.graph.initializer[1])
 
 
 @pytest.mark.usefixtures("untried")
@@ -185,7 +198,7 @@ def test_a_file_that_is_no_network_is_named(tmp_path, content):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    for read in (lambda path: open_backbone(path, window=CONFIG.window), embedding.known):
+    for read in (lambda path: open_backbone(path, window=CONFIG.window), known):
         with pytest.raises(MaterialError, match=r"none\.onnx cannot be read"):
             read(tmp_path / "none.onnx")
 
@@ -194,3 +207,15 @@ def test_embeddings_that_are_not_finite_are_rejected(tmp_path, windows):
     path = filterbank(tmp_path / "a.onnx", window=CONFIG.window, nan=True)
     with pytest.raises(MaterialError, match=r"a\.onnx gave embeddings of .* or not a number"):
         fitted_on(path, windows, tmp_path)
+
+
+def test_a_backbone_is_tried_on_silence_before_a_recording_is_read(tmp_path, path):
+    check_backbone(path, window=CONFIG.window)
+    level = by_level(tmp_path / "level.onnx", window=CONFIG.window)
+    loud = np.ones((2, CONFIG.window), np.float32)
+    assert np.isfinite(open_backbone(level, window=CONFIG.window)(loud)).all()
+    told = r"level\.onnx cannot take silence, .* 1 of them infinite or not a number; a network that"
+    with pytest.raises(MaterialError, match=told):
+        check_backbone(level, window=CONFIG.window)
+    with pytest.raises(MaterialError, match=r"of \(3, 12\) for 3 windows, 1 of them infinite"):
+        open_backbone(level, window=CONFIG.window)(np.stack([*loud, 0 * loud[0]]))

@@ -32,9 +32,22 @@ def targets(material, settings, **changes):
 
 def test_a_head_learns_what_tells_the_labels_apart(material, settings):
     embeddings, labels, source = material
-    head = teacher.fit_head(embeddings, labels, np.flatnonzero(source == "a"), settings, seed=1)
+    head = teacher.fit_teacher_head(
+        embeddings, labels, np.flatnonzero(source == "a"), settings, seed=1
+    )
     own = source == "b"
     assert ((head.scores(embeddings[own]) > 0.5) == labels[own]).mean() > 0.95
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-8, 1e-5])
+def test_a_number_that_never_changed_decides_nothing_later(material, settings, spread):
+    embeddings, labels, _ = material
+    dead = np.random.default_rng(1).normal(0, spread, (len(labels), 50))
+    wider = np.concatenate([embeddings, dead], axis=1).astype(np.float32)
+    head = teacher.fit_teacher_head(wider, labels, np.arange(len(labels)), settings, seed=1)
+    later = wider.copy()
+    later[:, 2:] += 0.01
+    np.testing.assert_allclose(head.scores(later), head.scores(wider), atol=1e-5)
 
 
 def test_windows_are_judged_by_heads_that_never_met_their_source(material, settings):

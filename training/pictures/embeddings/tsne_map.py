@@ -13,6 +13,7 @@ import numpy.typing as npt
 from common.page import escape
 from common.strict_json import to_json
 from training.common.errors import MaterialError
+from training.common.standard import mean_and_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,8 @@ def embed(x: Matrix, *, seed: int) -> Rows:
             f"no map: {len(x)} pictures; at least {MIN_PICTURES} different ones are needed, or "
             "map=false"
         )
-    standard = (x - x.mean(axis=0)) / np.where(spread > 1e-6, spread, 1)
+    mean, scale = (one.astype(np.float32) for one in mean_and_scale(x, alike=True))
+    standard = (x - mean) / scale
     fewer = PCA(
         min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed
     ).fit_transform(standard)

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 
 from models.export.quantize import quantize
@@ -7,6 +8,7 @@ from models.store import Store
 from tests.models.colours import CONFIG, golden, write_colours
 from tests.training.pictures.helpers.backbone import STANDS_FOR, tiny_backbones, tiny_body
 from tests.training.pictures.helpers.torchvision import ResNet, normalised, seeded
+from tests.training.pipelines.helpers.toy_network import network_by_chance
 from training.common.errors import MaterialError
 from training.pictures.embeddings.layer_onnx import layer_graph, layer_names, layers, load, truncate
 from training.pictures.learn.torchvision_bodies import RESNETS
@@ -249,3 +251,16 @@ def test_a_file_with_another_classifier_has_the_layers_of_the_backbone_alone(tmp
     assert "fc" not in layer_names(tmp_path / "a.pth", backbone=name)
     with pytest.raises(MaterialError, match="no layer 'fc'"):
         layer_graph(tmp_path / "a.pth", "fc", backbone=name, mean=(0,), scale=(1,), size=(64, 64))
+
+
+def test_the_graph_holds_weights_from_files_beside_the_network(tmp_path):
+    path = network_by_chance(tmp_path / "net.onnx")
+    normal = {"mean": (0,), "scale": (255,), "size": (16, 16)}
+    beside = {"save_as_external_data": True, "location": "net.data", "size_threshold": 0}
+    onnx.save(onnx.load(path), path, **beside)
+    first = layer_graph(path, **normal)
+    assert layer_graph(path, **normal) == first
+    data = bytearray((tmp_path / "net.data").read_bytes())
+    data[2] ^= 1
+    (tmp_path / "net.data").write_bytes(data)
+    assert layer_graph(path, **normal) != first

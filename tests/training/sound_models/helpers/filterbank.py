@@ -37,3 +37,21 @@ def filterbank(path, *, window, name="wave", outputs=("embedding", "tags"), nan=
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
     return path
+
+
+def by_level(path, *, window, peak=0.0):
+    """Write the network behind a division by how far the peak is from a number, and that is 0."""
+    model = onnx.load(filterbank(path, window=window))
+    nodes = [
+        helper.make_node("Abs", ["wave"], ["sizes"]),
+        helper.make_node("ReduceMax", ["sizes"], ["peak"], axes=[1], keepdims=1),
+        helper.make_node("Sub", ["peak", "limit"], ["over"]),
+        helper.make_node("Div", ["wave", "over"], ["even"]),
+    ]
+    model.graph.node[0].input[0] = "even"
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([peak]), "limit"))
+    onnx.save(model, path)
+    return path

@@ -1,4 +1,4 @@
-"""Embeddings of windows by a network trained on AudioSet, given by path.
+"""The network of the teacher of `instruments`: embeddings of windows, trained on AudioSet.
 
 The network takes log-mel spectrograms of its own: 128 bands, 100 frames a second, as EfficientAT's
 `mn` networks were trained with (32,000 Hz there, 22,050 Hz here, so that what lies above 11,025 Hz
@@ -7,7 +7,6 @@ stays empty).
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from training.common.disk import array_on_disk
 from training.common.errors import MaterialError
 from training.common.labels import RATE
 from training.notes.mixtures import WINDOW
+from training.sound_models.given_network import known, read_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,18 +80,14 @@ def _mel(hertz: Any) -> Any:
     return 1127 * np.log1p(np.asarray(hertz) / 700)
 
 
-def open_backbone(path: Path) -> Session:
+def open_teacher(path: Path) -> Session:
     """Return the part of the network from `mel` to `embedding`.
 
     Raises MaterialError for a file that is no network, or one without these.
     """
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise MaterialError(f"{path} cannot be read as an ONNX network: {error}") from error
+    model = read_network(path)
     names = ({one.name for one in model.graph.input}, {one.name for one in model.graph.output})
     if names[0] != {INPUT} or OUTPUT not in names[1]:
         raise MaterialError(
@@ -107,10 +103,10 @@ def open_backbone(path: Path) -> Session:
         raise MaterialError(f"{path} cannot be run: {error}") from error
 
 
-def embed(backbone: Session, samples: Array) -> Array:
+def embed(network: Session, samples: Array) -> Array:
     """Return the embeddings (n, numbers) of windows (n, length). Raises MaterialError."""
     try:
-        found = backbone.predict(log_mel(samples))
+        found = network.predict(log_mel(samples))
     except (ArtefactError, Unprocessable) as error:
         raise MaterialError(f"the teacher cannot be run: {error}") from error
     if found.ndim != 2 or len(found) != len(samples) or not np.isfinite(found).all():
@@ -121,25 +117,20 @@ def embed(backbone: Session, samples: Array) -> Array:
     return found
 
 
-def known(path: Path) -> str:
-    """Return 16 hex digits of the file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 def embeddings(path: Path, windows: WindowSet, *, progress: Progress | None = None) -> Array:
     """Return the embeddings of all windows, (n, numbers), computed once and kept beside them.
 
     Raises MaterialError for a file that is no such network.
     """
-    backbone = open_backbone(path)
+    network = open_teacher(path)
     kept = windows.folder / f"embedding-{known(path)}.npy"
     if not kept.is_file():
-        size = embed(backbone, windows.read(slice(0, 1))).shape[1]
+        size = embed(network, windows.read(slice(0, 1))).shape[1]
         with atomic_file(kept) as draft:
             table = array_on_disk(draft, np.float32, (len(windows), size))
             for start in range(0, len(windows), _CHUNK):
                 some = slice(start, start + _CHUNK)
-                table[some] = embed(backbone, windows.read(some))
+                table[some] = embed(network, windows.read(some))
                 if progress:
                     progress(min(start + _CHUNK, len(windows)), len(windows))
             table.flush()
