@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from training.common.progress import Progress
     from training.data_cli.doubts import Doubts
     from training.data_cli.embedded import Describer
-    from training.recordings.collection import Clip
     from training.recordings.settings import SoundsRecipe
 
 
@@ -77,12 +76,8 @@ def main(argv: list[str]) -> int:
     print_collection(collection)
     problems = [*collection.problems, *unread]
     try:
-        broken = {one.path for one in unread}
-        read = [clip for clip in collection.clips if _recording(clip) not in broken]
-        if args.doubts and read:
-            problems += _doubts(
-                recipe, replace(collection, clips=tuple(read)), describe, args.doubts
-            )
+        if args.doubts:
+            problems += _doubts(recipe, _without(collection, unread), describe, args.doubts)
     finally:
         code = write_problems(problems, args.problems)
     return code
@@ -93,8 +88,10 @@ def _doubts(
 ) -> list[Problem]:
     """Print labels in doubt, write them as a page and a CSV file; return what is not described."""
     from training.data_cli.doubts import ONE_SOURCE, find_doubts
-    from training.data_cli.embedded import directions, embed, scale_of, silent
+    from training.data_cli.embedded import directions, embed, recording_of, scale_of, silent
 
+    if not collection.clips:
+        return []
     if len(collection.sources) < 2:
         raise CollectionError(ONE_SOURCE)
     with stage("describe every recording") as progress:
@@ -105,7 +102,10 @@ def _doubts(
         like = scale_of(windows.rows, describe)
         rows = directions(windows.rows, describe, like=like)
         doubts = find_doubts(collection, windows, rows, recipe.windows)
-    quiet = [one.path for one in silent(collection.clips, windows, problems)]
+    quiet = [
+        f"{recording_of(clip)} from {clip.start:g} to {clip.end:g} s"
+        for clip in silent(collection.clips, windows, problems)
+    ]
     if doubts.judged:
         print(
             f"labels by the most similar sounds of other sources ({describe.name}): right for "
@@ -113,7 +113,7 @@ def _doubts(
         )
     else:
         print("nothing could be compared: no recording has one label that another source has too")
-    _print_some("nothing sounds in it, so not compared", [str(path) for path in quiet])
+    _print_some("nothing sounds in it, so not compared", quiet)
     _print_some("of one source, so not compared", doubts.unjudged)
     if not doubts.judged:
         return problems
@@ -137,15 +137,20 @@ def _write(doubts: Doubts, page: Path, *, by: str, length: float) -> None:
     print(f"{labels} in doubt: {table} and, to hear them, {page}")
 
 
+def _without(collection: Collection, unread: Sequence[Problem]) -> Collection:
+    """Return the collection without the recordings that cannot be read."""
+    from training.data_cli.embedded import recording_of
+
+    broken = {one.path for one in unread}
+    clips = (clip for clip in collection.clips if recording_of(clip) not in broken)
+    return replace(collection, clips=tuple(clips))
+
+
 def _print_some(what: str, names: Sequence[str]) -> None:
     """Print the first names, and how many more there are; nothing where there are none."""
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     if names:
         print(f"{what}: {', '.join(names[:SHOWN])}{more}")
-
-
-def _recording(clip: Clip) -> Path:
-    return clip.path / clip.inner if clip.inner else clip.path
 
 
 def unreadable(

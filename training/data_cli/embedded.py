@@ -137,17 +137,19 @@ def embed(
 
 def silent(
     clips: Sequence[Clip], windows: EmbeddedWindows, problems: Sequence[Problem]
-) -> list[Problem]:
+) -> list[Clip]:
     """Return the clips that were read, and have no window in which something sounds."""
     heard, known = set(windows.clip.tolist()), {one.path for one in problems}
-    paths = [
-        clip.path / clip.inner if clip.inner else clip.path
-        for number, clip in enumerate(clips)
-        if number not in heard
-    ]
     return [
-        Problem(path, "nothing sounds in it") for path in dict.fromkeys(paths) if path not in known
+        clip
+        for number, clip in enumerate(clips)
+        if number not in heard and recording_of(clip) not in known
     ]
+
+
+def recording_of(clip: Clip) -> Path:
+    """Return the path of a clip's recording, with its name inside a file of several."""
+    return clip.path / clip.inner if clip.inner else clip.path
 
 
 class _Recording:

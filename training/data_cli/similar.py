@@ -145,7 +145,8 @@ def most_similar(
         except CollectionError as error:
             raise CollectionError(f"{file.path}: {error}") from error
         windows, problems = embed(clips, spec, describe, cache=cache, progress=progress)
-    problems += silent(clips, windows, problems)
+    quiet = silent(clips, windows, problems)
+    problems += [Problem(clip.path, "nothing sounds in it") for clip in quiet]
     like = scale_of(windows.rows, describe)
     ours = directions(asked.rows, describe, like=like)
     cosines = directions(windows.rows, describe, like=like) @ ours.T

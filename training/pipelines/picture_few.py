@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.common.recipe import check
 from training.pictures.dataset.settings import CommonRecipe
 from training.pictures.embeddings import svm
 from training.pipelines import picture_svm
 from training.pipelines.picture_svm import DescribedRecipe, Frozen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from training.common.progress import Stage
     from training.pictures.dataset.folds import Fold
     from training.pictures.dataset.packed import Pack
     from training.pictures.transfer.transfer_settings import TransferRecipe
+
+
+def check_path(recipe: TransferRecipe) -> None:
+    """Raise RecipeError for a frozen network that is not there."""
+    path = Path(recipe.few.path).expanduser()
+    check(not recipe.few.path or path.exists(), f"few.path: no file {path}")
 
 
 def reason(recipe: TransferRecipe, pack: Pack, fold: Fold) -> str:

@@ -16,11 +16,7 @@ from training.common.errors import MaterialError
 from training.pictures.dataset.folds import check, counts, make_folds, print_counts, split_csv
 from training.pictures.dataset.obtain import obtain
 from training.pictures.learn import backbones, live_curves, metrics, result
-from training.pictures.learn.checkpoints import (
-    checkpoint_folder,
-    remove_checkpoints,
-    training_key,
-)
+from training.pictures.learn.checkpoints import checkpoint_folder, remove_checkpoints, training_key
 from training.pictures.learn.network import LIBRARIES, keras_on_torch, softmax, temperature
 from training.pictures.transfer.transfer_settings import SearchSettings, TransferRecipe
 from training.pipelines import picture_few
@@ -80,8 +76,9 @@ class Trained:
 
 
 def check_recipe(recipe: TransferRecipe) -> None:
-    """Raise RecipeError for settings that need what is not installed, before anything is read."""
+    """Raise RecipeError for what is not installed or not there, before anything is read."""
     live_curves.check(tensorboard=recipe.tensorboard)
+    picture_few.check_path(recipe)
 
 
 def run(recipe: TransferRecipe, out: Path, stage: Stage) -> list[Path]:

@@ -298,5 +298,5 @@ def test_silence_is_told_and_not_compared(by_source, tmp_path, monkeypatch, caps
     sf.write(tmp_path / "collection" / "player0" / "low" / "s.wav", np.zeros(66_150), 22_050)
     assert main(["check", by_source.path, "--set", "cache=cache", "--doubts"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"nothing sounds in it, so not compared: \S*s\.wav", printed)
+    assert re.search(r"nothing sounds in it, so not compared: \S*s\.wav from 0 to 3 s", printed)
     assert "0 labels in doubt" in printed

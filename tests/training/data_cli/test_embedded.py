@@ -144,7 +144,7 @@ def test_a_short_clip_is_silent_though_the_recording_goes_on(tmp_path):
     windows, problems = embed(clips, SPEC, describer("", length=1.0), cache=str(tmp_path / "c"))
     assert windows.clip.tolist() == [1]
     assert problems == []
-    assert [one.path.name for one in silent(clips, windows, problems)] == ["a.wav"]
+    assert silent(clips, windows, problems) == clips[:1]
 
 
 @pytest.mark.parametrize(("different", "more"), [(FEW - 1, 40), (FEW, 0)])

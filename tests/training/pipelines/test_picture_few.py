@@ -152,3 +152,10 @@ def test_birds_with_few_pictures_becomes_an_artefact_on_a_network_given_by_path(
     assert "numbers from toy.onnx, frozen" in report
     # The recipe in the manifest makes the same again, without the choice.
     assert 'steps = "picture-svm"' in model.manifest.origin["recipe"]
+
+
+def test_a_network_that_is_not_there_is_told_before_a_picture_is_read(tmp_path, capsys):
+    words = ["few.path=none.onnx", f"pictures.path={tmp_path / 'nowhere'}", f"cache={tmp_path}"]
+    changes = [each for word in words for each in ("--set", word)]
+    assert main(["birds", *changes, "--out", str(tmp_path / "out")]) == 1
+    assert "few.path: no file none.onnx" in capsys.readouterr().err

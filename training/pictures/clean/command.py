@@ -84,9 +84,11 @@ def _run(options: argparse.Namespace) -> None:
         f"{len(found.pictures):,} pictures: "
         + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items())
     )
-    print(
-        f"suspect labels: from models that are right on {result.accuracy:.0%} of held-out pictures"
-    )
+    if result.accuracy:
+        right = f"{result.accuracy:.0%} of held-out pictures"
+        print(f"suspect labels: from models that are right on {right}")
+    else:
+        print("suspect labels: none could be looked for; that takes ten pictures and two labels")
     if options.list:
         options.list.parent.mkdir(parents=True, exist_ok=True)
         write_list(result, options.list)

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,17 @@ def test_findings_are_written_as_a_list(folder, tmp_path, capsys):
     assert len({row["finding"] for row in rows}) == 1
     assert main([str(folder), "--list", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_of_one_label_no_accuracy_is_told(folder, tmp_path, capsys):
+    assert main([str(folder), "--list", str(tmp_path / "all.csv")]) == 0
+    assert re.search(r"models that are right on [1-9]\d*% of", capsys.readouterr().out)
+    for other in [each for each in folder.iterdir() if each.name != "boat"]:
+        shutil.rmtree(other)
+    assert main([str(folder), "--list", str(tmp_path / "boats.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "suspect labels: none could be looked for" in printed
+    assert "0%" not in printed
 
 
 def test_a_folder_without_pictures_is_told(tmp_path, capsys):
