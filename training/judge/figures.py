@@ -165,5 +165,8 @@ def _at_thresholds(model: JudgedModel, one: metrics.Evaluation) -> dict[str, Any
     truth = np.zeros(one.scores.shape, np.bool_)
     truth[np.arange(len(truth)), one.labels] = True
     found = multi_label(one.scores, truth, thresholds=model.model.thresholds, names=model.labels)
-    keys = ("accuracy", "accuracy_all_negative", "macro_f1", "mean_average_precision")
+    keys = (
+        *("accuracy", "accuracy_all_negative", "macro_f1", "macro_f1_all_on"),
+        *("mean_average_precision", "mean_average_precision_constant"),
+    )
     return {"at_thresholds": {key: found[key] for key in keys}}

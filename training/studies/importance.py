@@ -67,29 +67,55 @@ def left_out(table: Table, options: Options) -> dict[str, Parts]:
     """Return by source, the largest first: all others' windows to train, its own to evaluate.
 
     Sources without any label, such as noise, do not evaluate; mixtures of several ("a+b") evaluate
-    none of these and do not train when one of these is left out.
+    none of these and do not train when one of these is left out. A source that has each of its
+    labels in all of its windows tells nothing of scores; where all are so, as in LABEL/file,
+    several are left out together.
     """
     groups, copies = np.asarray(table.groups), np.asarray(table.copies)
-    originals = np.flatnonzero(copies == 0)
+    labels, originals = np.asarray(table.labels), np.flatnonzero(copies == 0)
     sizes = np.bincount(groups[originals], minlength=len(table.sources))
-    labelled = set(groups[originals[np.asarray(table.labels)[originals].any(axis=1)]].tolist())
+    labelled = set(groups[originals[labels[originals].any(axis=1)]].tolist())
     chosen = [
         s
         for s in np.argsort(-sizes, kind="stable").tolist()
         if s in labelled and "+" not in table.sources[s]
     ]
+    of = {s: labels[originals[groups[originals] == s]] for s in chosen}
+    telling = [s for s in chosen if (of[s].any(axis=0) & ~of[s].all(axis=0)).any()]
+    plans = {table.sources[s]: [s] for s in telling[:SOURCES]}
     found = {}
-    for source in chosen[:SOURCES]:
-        name, rng = table.sources[source], np.random.default_rng([options.seed, source])
-        related = [number for number, other in enumerate(table.sources) if name in other.split("+")]
+    for name, sources in (plans or _dealt({s: of[s].any(axis=0) for s in chosen})).items():
+        rng = np.random.default_rng([options.seed, *sources])
+        names = {table.sources[source] for source in sources}
+        related = [
+            number
+            for number, other in enumerate(table.sources)
+            if names & {other, *other.split("+")}
+        ]
         others, own = (
             np.flatnonzero(~np.isin(groups, related)),
-            originals[groups[originals] == source],
+            originals[np.isin(groups[originals], sources)],
         )
         if len(others):
             train = np.sort(rng.permutation(others)[: options.rows])
             found[name] = Parts(train, own[:0], np.sort(rng.permutation(own)[: options.rows]))
     return found
+
+
+def _dealt(has: dict[int, Mask]) -> dict[str, list[int]]:
+    """Return sources in up to SOURCES groups, each with every label that has enough of them.
+
+    has: by source its labels, (labels,). Without two labels of two sources there is no group.
+    """
+    counts = np.sum(list(has.values()), axis=0) if has else np.zeros(0, int)
+    several = counts[counts > 1]
+    if len(several) < 2:
+        return {}
+    count = min(SOURCES, int(several.min()))
+    held: list[list[int]] = [[] for _ in range(count)]
+    for at, source in enumerate(sorted(has, key=lambda source: int(has[source].argmax()))):
+        held[at % count].append(source)
+    return {f"group {at} of {len(some)} sources": some for at, some in enumerate(held, 1)}
 
 
 def importance(
@@ -114,11 +140,10 @@ def importance(
 
 
 def mean_average_precision(scores: Scores, truth: Mask) -> float:
-    """Return mAP over the labels that occur, 0 if none does."""
-    known = [
-        average_precision(scores[:, i], truth[:, i]) for i in np.flatnonzero(truth.any(axis=0))
-    ]
-    return float(np.mean([value for value in known if value is not None])) if known else 0.0
+    """Return mAP over the labels that some windows have and some have not, 0 if there is none."""
+    each = [average_precision(scores[:, i], truth[:, i]) for i in range(truth.shape[1])]
+    known = [value for value in each if value is not None]
+    return float(np.mean(known)) if known else 0.0
 
 
 def _draw(ax: Any, falls: dict[str, dict[str, tuple[float, float]]]) -> None:

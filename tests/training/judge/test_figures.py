@@ -49,6 +49,8 @@ def test_sounds_are_measured_by_window_and_by_whole_clip():
     assert (windows["pictures"], windows["top1"]) == (4, 0.5)
     assert (clips["pictures"], clips["top1"]) == (2, 1.0)
     assert 0 <= clips["at_thresholds"]["macro_f1"] <= 1
+    assert clips["at_thresholds"]["macro_f1_all_on"] == pytest.approx(2 / 3)
+    assert clips["at_thresholds"]["mean_average_precision_constant"] == 0.5
 
 
 def test_the_loss_of_several_labels_counts_each():

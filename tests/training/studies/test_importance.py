@@ -54,6 +54,32 @@ def test_every_source_is_left_out_in_turn_and_judged_by_its_originals(table):
         assert not copies[one.test].any()
 
 
+def test_sources_of_one_label_are_left_out_together(table):
+    groups = np.arange(len(table)) % 12
+    about = {**table.about, "sources": [f"s{at:02}" for at in range(12)]}
+    labels = np.eye(3, dtype=bool)[groups % 3]
+    one = replace(table, groups=groups.astype(np.int32), labels=labels, about=about)
+    parts = importance.left_out(one, OPTIONS)
+    assert list(parts) == [f"group {at} of 3 sources" for at in range(1, 5)]
+    for each in parts.values():
+        assert not {*groups[each.train]} & {*groups[each.test]}
+        assert labels[each.test].any(axis=0).all()
+        assert not labels[each.test].all(axis=0).any()
+    # A label of one source cannot be learnt where that is left out.
+    labels[groups == 11] = False
+    rare = replace(one, labels=np.column_stack([labels, groups == 11]))
+    assert next(iter(importance.left_out(rare, OPTIONS))).startswith("group 1 of ")
+    alone = replace(one, labels=np.eye(12, dtype=bool)[groups])
+    assert importance.left_out(alone, OPTIONS) == {}
+
+
+def test_map_is_of_labels_that_some_windows_have_not():
+    truth = np.array([[1, 1, 0], [1, 0, 0]], bool)
+    scores = np.array([[0.1, 0.2, 0.0], [0.9, 0.8, 0.0]], np.float32)
+    assert importance.mean_average_precision(scores, truth) == 0.5
+    assert importance.mean_average_precision(scores[:, :1], truth[:, :1]) == 0.0
+
+
 def test_mixtures_and_noise_are_not_left_out_and_mixtures_do_not_train_for_their_parts(table):
     labels = np.where((np.asarray(table.groups) == 3)[:, None], False, table.labels)
     mixed = replace(

@@ -62,6 +62,17 @@ def test_the_tables_hold_every_number_and_the_band(study):
     assert low <= middle <= high
 
 
+def test_where_each_source_has_one_label_what_is_learnt_is_measured_on_several(taught):
+    sources = np.asarray(taught.clips) % 12
+    about = {**taught.about, "sources": [f"s{at:02}" for at in range(12)]}
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=taught.features.shape).astype(np.float32)
+    one = replace(taught, groups=sources.astype(np.int32), about=about, features=features)
+    found = learning_curve.run(one, OPTIONS, lambda _done, _total: None)
+    # Features that tell nothing are worth no more than chance, where each source alone had 1.
+    assert max(max(curve.values()) for curve in found.data["curves"].values()) < 0.6
+
+
 def test_so_many_recordings_of_each_label_are_chosen_and_all_without_a_label(taught):
     labels = np.array(taught.labels)
     labels[np.asarray(taught.clips) == 0] = False
