@@ -26,7 +26,7 @@ STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALONE = 0.01
 """The one used where no source can be left out; it is also tried if others are not."""
 FITS = 700
-"""Of so many labels one strength is tried, of fewer labels more, of more labels none."""
+"""Labels up to which regressions and networks are tried: the more labels, the fewer strengths."""
 FEW = 3
 """Recordings of a label up to which prototypes are tried."""
 UNITS = 32

@@ -14,6 +14,7 @@ from common.errors import Unprocessable
 from common.strict_json import to_json
 from models.session import Session
 from training.common.errors import MaterialError
+from training.pictures.dataset.folders import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Progress) -> Pa
     graph: from uint8 pictures of the pack's size to float32 (n, numbers), as
     `training.pictures.embeddings.layer_onnx` makes it. The file holds `descriptors` (n, numbers),
     `labels` (n,), `paths` (n,), and `classes`, rows in the pack's order. Raises MaterialError when
-    the graph takes pictures of another size.
+    the graph takes pictures of another size, and for pictures that it gives no finite numbers for.
     """
     target = folder / f"{_key(pack, graph)}.h5"
     if target.exists():
@@ -47,6 +48,7 @@ def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Progress) -> Pa
     for start, part in zip(starts, files, strict=True):
         if not part.exists():
             values = describe(session, pack.images[start : start + PART])
+            _check_finite(values, [one.path for one in pack.pictures[start : start + PART]])
             with atomic_file(part) as draft:
                 np.save(draft, values)
         progress(min(total, start + PART), total)
@@ -54,6 +56,16 @@ def extract(pack: Pack, graph: bytes, folder: Path, *, progress: Progress) -> Pa
         _join(draft, files, pack)
     shutil.rmtree(parts, ignore_errors=True)
     return target
+
+
+def _check_finite(values: Matrix, paths: Sequence[str]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(wrong):
+        raise MaterialError(
+            "the network gives descriptors that are infinite or not a number for "
+            f"{some([paths[at] for at in wrong.tolist()])}; a network that divides by the level or "
+            "the contrast of a picture needs a small number in the divisor"
+        )
 
 
 def describe(session: Session, images: npt.NDArray[np.uint8]) -> Matrix:

@@ -1,9 +1,11 @@
+import re
 import signal
 import subprocess
 import sys
 
 import h5py
 import numpy as np
+import onnx
 import pytest
 
 from features.config import PictureConfig
@@ -53,6 +55,29 @@ def test_each_row_is_what_the_network_says_of_that_picture(packed, tmp_path):
         assert file["paths"].asstr()[:].tolist() == [picture.path for picture in packed.pictures]
         assert file["labels"][:].tolist() == packed.labels.tolist()
         assert file["classes"].asstr()[:].tolist() == packed.classes
+
+
+def test_pictures_that_the_network_gives_no_numbers_for_are_named(packed, tmp_path):
+    model = onnx.load_from_string(averages())
+    nodes = model.graph.node
+    # The logarithm of how much brighter than the second brightest picture each is.
+    means = packed.images.mean(axis=(1, 2, 3))
+    limit = np.float32([np.sort(means)[-2] + 1e-3])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(limit, "limit"))
+    nodes[-1].output[0] = "found"
+    for operator, takes, gives in (
+        ("ReduceMean", ["found"], "mean_of_three"),
+        ("Sub", ["limit", "mean_of_three"], "below"),
+        ("Log", ["below"], "descriptor"),
+    ):
+        more = {"axes": [1]} if operator == "ReduceMean" else {}
+        nodes.append(onnx.helper.make_node(operator, takes, [gives], **more))
+    brightest = packed.pictures[int(means.argmax())].path
+    with pytest.raises(
+        MaterialError, match=f"infinite or not a number for {re.escape(brightest)};"
+    ):
+        descriptors.extract(packed, model.SerializeToString(), tmp_path, progress=nothing)
+    assert not list(tmp_path.glob("*.h5"))
 
 
 def test_descriptors_are_made_once_and_again_for_another_network(packed, tmp_path):
