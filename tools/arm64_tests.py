@@ -34,6 +34,8 @@ NEEDED = frozenset({
     "pytest-asyncio", "pytest-timeout", "scikit-learn",
 })  # fmt: skip
 """Of what is declared for training and development: no torch, browser, linter."""
+OF_OLD_PYTHON = "async-timeout==5.0.1"
+"""redis needs it before Python 3.11.3; pip looks at the Python by which it is run."""
 ENVIRONMENT, REPOSITORY, REPORT = Path("/opt/environment"), Path("/opt/timbre"), Path("/tests.xml")
 """Paths below the root."""
 OPTIONS = (
@@ -129,7 +131,7 @@ def prepare(root: Path, wheel: Path) -> None:
     program.chmod(0o755)
     target = environment / "lib" / f"python{arm64.PYTHON}" / "site-packages"
     options = [*arm_wheels.options(arm64.PYTHON, arm_wheels.PLATFORMS), "--target", str(target)]
-    what = [str(wheel), *arm_wheels.requirements(), *requirements()]
+    what = [str(wheel), *arm_wheels.requirements(), *requirements(), OF_OLD_PYTHON]
     package.output([sys.executable, "-m", "pip", "install", "--quiet", *options, *what])
     package.copy_repository(repository)
     for name, text in FILES.items():
