@@ -25,7 +25,7 @@ from training.pictures.embeddings import descriptors, svm, svm_onnx
 from training.pictures.embeddings.layer_onnx import layer_graph
 from training.pictures.embeddings.tsne_map import render_map
 from training.pictures.learn import backbones, result
-from training.pictures.learn.metrics import Evaluation, measure
+from training.pictures.learn.metrics import Evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,21 +207,16 @@ def _scored(model: Model, pack: Pack, folds: list[Fold]) -> list[Evaluation]:
 def _comparison(recipe: DescribedRecipe, tests: dict[str, list[Evaluation]]) -> dict[str, Any]:
     """Return the table of classifiers side by side: means over the first test set of each fold."""
     measured = {
-        name: [
-            measure(one.scores, one.labels, top=recipe.top) for one in result.first_test_sets(of)
-        ]
+        name: result.means_of(result.first_test_sets(of), top=recipe.top)
         for name, of in tests.items()
     }
     keys = [
         key
-        for key in next(iter(measured.values()))[0]
+        for key in next(iter(measured.values()))
         if key.startswith("top") or key in {"macro_f1", "majority"}
     ]
     head = [key.replace("top", "top-").replace("macro_f1", "macro-F1") for key in keys]
-    rows = [
-        [name, *(float(np.mean([one[key] for one in found])) for key in keys)]
-        for name, found in measured.items()
-    ]
+    rows = [[name, *(found[key] for key in keys)] for name, found in measured.items()]
     return {"note": COMPARED_NOTE, "head": ("classifier", *head), "rows": rows}
 
 

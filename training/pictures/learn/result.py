@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 GOLDEN = 16
 """Rows whose scores are kept in the artefact."""
 THRESHOLD = 0.5
+AMONG_CLASSES = ("macro_f1", "majority")
+"""Figures that say nothing of a test of one class: nothing in it is taken for that class."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,37 @@ def judged(fold: Fold) -> str:
     return "and nothing tests it: the scores below are of those same pictures, and too good"
 
 
+def means_of(tests: Sequence[metrics.Evaluation], *, top: Sequence[int]) -> dict[str, float]:
+    """Return the means of the figures over at least one test.
+
+    A test of one class does not count in AMONG_CLASSES; where all are so, these are of all pictures
+    together.
+    """
+    found = [metrics.measure(test.scores, test.labels, top=top) for test in tests]
+    several = [
+        figures
+        for figures, test in zip(found, tests, strict=True)
+        if len(np.unique(test.labels)) > 1
+    ]
+    if not several:
+        scores, labels = (
+            np.concatenate([getattr(test, what) for test in tests]) for what in ("scores", "labels")
+        )
+        several = [metrics.measure(scores, labels, top=top)]
+    return {
+        key: float(np.mean([each[key] for each in (several if key in AMONG_CLASSES else found)]))
+        for key in found[0]
+        if key != "pictures"
+    }
+
+
 def candidate_row(
     tests: Sequence[metrics.Evaluation], *, top: Sequence[int], **known: float | None
 ) -> Metrics:
     """Return a row of the table of candidates: means over the tests, and the known values."""
-    found = [metrics.measure(test.scores, test.labels, top=top) for test in tests]
-    means = {
-        key: float(np.mean([figures[key] for figures in found]))
-        for key in ("top1", "loss", "macro_f1", "majority")
+    found = means_of(tests, top=top)
+    means: dict[str, float | None] = {
+        key: found[key] for key in ("top1", "loss", "macro_f1", "majority")
     }
     blank = dict.fromkeys(("minimum_loss", "best_epoch", "valid_macro_f1"))
     test = {"test_accuracy": means.pop("top1"), "test_loss": means.pop("loss")}
@@ -133,12 +158,7 @@ def manifest_metrics(result: Result) -> Metrics:
         tests.setdefault(test.name, {})[test.test_set] = metrics.measure(
             test.scores, test.labels, top=result.recipe.top
         )
-    first = [next(iter(sets.values())) for sets in tests.values()]
-    mean = {
-        key: float(np.mean([figures[key] for figures in first]))
-        for key in first[0]
-        if key != "pictures"
-    }
+    mean = means_of(first_test_sets(result.tests), top=result.recipe.top)
     return {"mean": mean, "tests": tests, "networks": result.rows}
 
 
