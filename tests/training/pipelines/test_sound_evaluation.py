@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from training.pipelines import sound_evaluation
+from training.common.recipe import load
+from training.evaluation import leave_one_out
+from training.pipelines import sound_evaluation, sound_model, sounds
 from training.pipelines.sound_evaluation import best_of, calibrate, evaluate, metrics_of
 from training.pipelines.sound_model import Candidate
 from training.recordings.table import write_table
@@ -85,6 +87,19 @@ def test_thresholds_count_labels_on_background_as_false(table_of):
     assert before.tolist() == limits.tolist()
     assert valid["macro_f1"] == 1.0
     assert valid["quiet_windows"] == 20
+
+
+def test_the_curve_of_a_training_is_of_windows_of_every_label(table_of, monkeypatch):
+    monkeypatch.setattr(leave_one_out, "MOST_HELD_OUT", 6)
+    # By path, as in LABEL/file: all windows of one label come first.
+    label = np.repeat(np.arange(3), 20)
+    table = table_of(np.eye(3)[label], np.zeros((60, 3)), label, part=1)
+    given = {}
+    monkeypatch.setattr(sound_model, "fit", lambda *_, **named: given.update(named) or Column())
+    sounds.fit(load("sounds", ["collection.path=none"]), "forest", table, None)
+    _, labels = given["held_out"]
+    assert len(labels) == 6
+    assert labels.sum(axis=0).tolist() == [2, 2, 2]
 
 
 def candidate(model, macro_f1):
