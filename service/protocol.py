@@ -38,6 +38,7 @@ INDEX = struct.Struct("<Q")
 OPTIONAL = ("captured_at", "events", "event_settings", "source", "publish")
 """Fields of `start` that are sent only if they say something: servers before 0.2 reject them."""
 SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+"""Name of a source, and what is part of one; `check_source` says so to a person."""
 RATES = (8_000, 192_000)
 """Hertz, lowest and highest that a client may send."""
 CHANNELS = (1, 8)
@@ -84,10 +85,8 @@ class Start:
         _one_of("on_overload", self.on_overload, get_args(OnOverload))
         if not self.hop > 0:
             raise Unprocessable(f"hop={self.hop} must be more than 0 s")
-        if self.source and not SOURCE.fullmatch(self.source):
-            raise Unprocessable(
-                f"source={self.source!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
-            )
+        if self.source:
+            check_source("source", self.source)
         _ = self.captured
 
     @property
@@ -249,6 +248,14 @@ ClientMessage: TypeAlias = Start | Stop
 ServerMessage: TypeAlias = Ready | Window | LabelEvent | Dropped | Warn | Summary | Failure
 FROM_CLIENT: tuple[type[ClientMessage], ...] = get_args(ClientMessage)
 FROM_SERVER: tuple[type[ServerMessage], ...] = get_args(ServerMessage)
+
+
+def check_source(what: str, text: str) -> None:
+    """Raise Unprocessable unless a text is as SOURCE. what: the name of its field."""
+    if not SOURCE.fullmatch(text):
+        raise Unprocessable(
+            f"{what}={text!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
+        )
 
 
 def code_of(error: TimbreError) -> str:

@@ -36,7 +36,7 @@ ROOMS = {
         "event_feed": "queue protocol log",
         "archive": "protocol log",
         "inference": "event_feed tracing queue metrics lifecycle protocol settings log",
-        "trainings": "inference settings log",
+        "trainings": "inference protocol settings log",
         "open_inference": "inference metrics settings log",
         "label_events": "protocol",
         "exports": "",

@@ -9,7 +9,8 @@ from models.events import HIGHEST
 from models.manifest import EVENT_SETTINGS, NAME, VERSION, Label, Task
 from service.api_description.json_schema import Schema, object_schema, schema_of
 from service.api_description.operation import component
-from service.trainings.clip_store import NEWEST, PLAIN
+from service.protocol import SOURCE
+from service.trainings.clip_store import NEWEST
 from service.trainings.record import ID, LINES, State
 
 SCORE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
@@ -26,15 +27,11 @@ def pattern(regex: Any) -> str:
     return f"^(?:{regex.pattern})$"
 
 
-def plain(text: str) -> str:
-    """Return a pattern in the words of ECMA 262, which JSON Schema means."""
-    return text.replace(r"[\w.-]", "[A-Za-z0-9_.-]").replace(r"\d", "[0-9]")
-
-
 MODEL_NAME: Schema = {"type": "string", "pattern": pattern(NAME)}
 MODEL_VERSION: Schema = {"type": "string", "pattern": pattern(VERSION)}
-PLAIN_NAME: Schema = {"type": "string", "pattern": plain(pattern(PLAIN))}
-FILE_ID: Schema = {"type": "string", "pattern": plain(pattern(ID))}
+PLAIN_NAME: Schema = {"type": "string", "pattern": pattern(SOURCE)}
+FILE_ID: Schema = {"type": "string", "pattern": pattern(ID).replace(r"\d", "[0-9]")}
+"""In the words of ECMA 262, which JSON Schema means."""
 
 
 def fields(texts: dict[str, tuple[Schema, str]], *, optional: tuple[str, ...] = ()) -> Schema:

@@ -15,7 +15,7 @@ from common.mapping import read_settings
 from models.events import HIGHEST
 from service.hosts import MAX_PORT
 from service.monitor.sinks.base import Sink
-from service.protocol import SOURCE
+from service.protocol import SOURCE, check_source
 from service.settings import Settings
 
 MAX_SOURCES = 64
@@ -54,10 +54,7 @@ class SourceSettings:
 
     def __post_init__(self) -> None:
         """Raises Unprocessable for a value outside its limits."""
-        if not SOURCE.fullmatch(self.name):
-            raise Unprocessable(
-                f"name={self.name!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
-            )
+        check_source("name", self.name)
         try:
             self._check()
         except Unprocessable as error:

@@ -6,7 +6,6 @@ The layout is one that the recipes train on as it is.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,11 +18,10 @@ from common.errors import InsufficientStorage, NotAllowed, NotFound, Unprocessab
 from common.folders import NOTE, is_hidden
 from common.names import alike, check_name, difference, part_named, tidy
 from common.strict_json import to_json
+from service.protocol import check_source
 from service.trainings.folder import COLLECTIONS, locked, new_id, now, storing
 from service.trainings.record import ID
 
-PLAIN = re.compile(r"[\w.-]{1,64}", re.ASCII)
-"""Names of collections and sources."""
 MAX_LABEL = 200
 """Bytes of a label: file systems take 255."""
 NEWEST = 200
@@ -54,10 +52,7 @@ class Place:
 def place_of(collection: str, label: str, source: str) -> Place:
     """Return a place by its names, the label in its one form. Raises Unprocessable."""
     for what, name in (("collection", collection), ("source", source)):
-        if not PLAIN.fullmatch(name):
-            raise Unprocessable(
-                f"{what}={name!r:.80} must have 1 to 64 of letters, digits, '-', '_' and '.'"
-            )
+        check_source(what, name)
         _check_usable(what, name)
     if reason := check_name(label):
         raise Unprocessable(f"label={label!a:.80}: {reason}")

@@ -169,6 +169,14 @@ def test_a_value_out_of_range_is_rejected_by_name(fields: dict[str, object]) -> 
         protocol.parse_client(start(**fields))
 
 
+@pytest.mark.parametrize("text", ["", "a" * 65, "a b", "a/b", "ö", "a\n", "٣", "\ud800"], ids=ascii)
+def test_a_name_that_is_not_that_of_a_source_is_rejected_by_the_name_of_its_field(text):
+    for good in ("a", "A-b_c.1", "a" * 64):
+        protocol.check_source("node", good)
+    with pytest.raises(Unprocessable, match=r"^node=.* must be 1 to 64 of letters, digits"):
+        protocol.check_source("node", text)
+
+
 def test_a_numbered_frame_carries_its_index_and_its_audio() -> None:
     first, pcm = protocol.unnumber(protocol.number(2**40, b"\1\2\3\4"))
     assert (first, bytes(pcm)) == (2**40, b"\1\2\3\4")
