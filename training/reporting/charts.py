@@ -209,7 +209,7 @@ def intervals(
     """Return one panel a figure: a dot a source, the mean as a line, its interval as a band.
 
     figures: by figure, by source; sources without any have no row. means: by figure (mean, low,
-    high).
+    high); a figure without has no panel.
     """
     sources = [
         name
@@ -234,7 +234,8 @@ def intervals(
         ax.set_yticks(range(len(sources)), [short(source) for source in sources])
         ax.grid(visible=False, axis="y")
 
-    return apart([partial(draw, name=name) for name in figures], height=0.8 + 0.27 * len(sources))
+    shown = [partial(draw, name=name) for name in figures if name in means]
+    return apart(shown, height=0.8 + 0.27 * len(sources))
 
 
 def lines(

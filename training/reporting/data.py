@@ -89,21 +89,26 @@ def intervals(
     """Return by figure its mean over the sources and the mean's 95 % interval (bootstrap).
 
     Where one model scored all sources, the figure of all windows, and of the windows of the sources
-    drawn.
+    drawn. A figure that nothing supports is left out.
     """
     one = together(evaluated)
     if len(one.groups) != len(one.labels):
-        return {what: bootstrap(list(values.values())) for what, values in known.items()}
+        means = {what: bootstrap(list(values.values())) for what, values in known.items()}
+        return {what: found for what, found in means.items() if found}
     rows = [np.flatnonzero(one.groups == group) for group in np.unique(one.groups)]
     draws = np.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
     found = [
         _figures(one, np.concatenate([rows[i] for i in draw.tolist()]), limits) for draw in draws
     ]
     whole = _figures(one, np.concatenate(rows), limits)
-    ranges = {
-        what: np.quantile([each[what] for each in found], (0.025, 0.975)).tolist() for what in known
-    }
-    return {what: (whole[what], low, high) for what, (low, high) in ranges.items()}
+    ranges = {}
+    for what in known:
+        if not np.isnan(whole[what]):
+            # Sources that are drawn may not support a figure that all of them together do.
+            values = [each[what] for each in found if not np.isnan(each[what])] or [whole[what]]
+            low, high = np.quantile(values, (0.025, 0.975)).tolist()
+            ranges[what] = (whole[what], low, high)
+    return ranges
 
 
 def _figures(
@@ -113,12 +118,17 @@ def _figures(
     found = measure(
         one.scores[rows], one.labels[rows], one.kind[rows], thresholds=limits, names=names
     )
-    return {what: found[key] or 0.0 for what, key in FIGURES.items()}
+    return {what: np.nan if found[key] is None else found[key] for what, key in FIGURES.items()}
 
 
-def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float]:
-    """Return the mean over sources and its 95 % interval, by resampling the sources."""
-    known = np.array([value for value in values if value is not None] or [0.0])
+def bootstrap(values: Sequence[float | None]) -> tuple[float, float, float] | None:
+    """Return the mean over sources and its 95 % interval, by resampling the sources.
+
+    None where no source has a value.
+    """
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        return None
     draws = np.random.default_rng(0).integers(len(known), size=(RESAMPLES, len(known)))
     low, high = np.quantile(known[draws].mean(axis=1), (0.025, 0.975))
     return float(known.mean()), float(low), float(high)

@@ -85,7 +85,7 @@ def _sources(report: dict[str, Any]) -> Html:
     drawn = charts.intervals(report["figures"], report["intervals"])
     return join(
         paragraph(note, note=True),
-        chart(drawn, caption),
+        chart(drawn, caption) if report["intervals"] else Html(),
         table(head, rows, strong=name),
     )
 

@@ -89,6 +89,11 @@ def test_without_an_interval_there_is_no_band():
     assert (with_band, without) == (1, 0)
 
 
+def test_a_figure_that_is_not_known_has_no_panel():
+    figures = {"F1": {"a": 0.5}, "mAP": {"a": None}}
+    assert charts.intervals(figures, {"F1": (0.5, 0.5, 0.5)}).count("<svg") == 1
+
+
 def test_a_chart_is_laid_out_as_matplotlib_lays_it_out():
     def drawn(save):
         with charts.panels(2, columns=2) as (figure, axes):

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, f1_score, precision_recall_
 
 from training.evaluation.leave_one_out import SourceScores
 from training.reporting.data import (
+    FIGURES,
     bootstrap,
     intervals,
     label_data,
@@ -62,7 +63,8 @@ def test_the_interval_holds_the_mean_and_grows_with_the_spread():
     assert low < mean < high
     assert bootstrap([0.1, 0.6, 1.0])[2] > high
     assert bootstrap([0.4]) == (0.4, 0.4, 0.4)
-    assert bootstrap([None]) == (0, 0, 0)
+    assert bootstrap([None]) is None
+    assert bootstrap([]) is None
 
 
 def scores_of(scores, labels, *, source="here", kind="solo", first=0):
@@ -103,6 +105,35 @@ def test_a_few_sources_of_one_model_are_measured_together_and_drawn_for_the_inte
     middle, low, high = intervals(several, known, np.array([0.5, 0.5]))["mAP"]
     assert 0.4 < middle < 0.65
     assert low <= middle <= high < 0.8
+
+
+def of_one_label_each(labels):
+    """Scores of a perfect model; each source has 20 windows of one label."""
+    return [
+        replace(
+            scores_of(np.eye(2)[[label] * 20], np.eye(2)[[label] * 20], source=str(number)),
+            groups=np.full(20, number),
+        )
+        for number, label in enumerate(labels)
+    ]
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [0, 0, 1], [0, 1, 1, 1]])
+def test_draws_that_a_figure_is_not_known_of_do_not_count_as_none(labels):
+    known = {key: {str(number): None for number in range(len(labels))} for key in FIGURES}
+    found = intervals(of_one_label_each(labels), known, np.array([0.5, 0.5]))
+    assert found == dict.fromkeys(FIGURES, (1, 1, 1))
+
+
+@pytest.mark.parametrize("labels", [[0], [1, 1, 1]])
+def test_a_figure_that_nothing_supports_has_no_interval(labels):
+    known = {key: {str(number): None for number in range(len(labels))} for key in FIGURES}
+    found = intervals(of_one_label_each(labels), known, np.array([0.5, 0.5]))
+    assert found == {"macro-F1": (1, 1, 1), "top-1": (1, 1, 1)}
+    apart = [replace(one, groups=np.zeros(0)) for one in of_one_label_each(labels)]
+    assert intervals(apart, known | {"top-1": {"0": 0.5}}, np.array([0.5, 0.5])) == {
+        "top-1": (0.5, 0.5, 0.5)
+    }
 
 
 def test_the_worst_mistake_comes_first_and_says_what_is_wrong():
