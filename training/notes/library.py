@@ -23,7 +23,7 @@ from training.common.errors import MaterialError
 from training.common.labels import LABELS, RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from features.config import Samples
 
@@ -122,10 +122,15 @@ def tidy(samples: Samples) -> Samples:
 
 def read_folder(folder: Path) -> Iterable[Note]:
     """Yield the notes of FOLDER/LABEL/*, sorted by name; labels not in LABELS are ignored."""
+    for label, path in _sounds(folder):
+        yield Note(label, pitch_of(path.stem), decode_file(path))
+
+
+def _sounds(folder: Path) -> Iterator[tuple[str, Path]]:
     for label in LABELS:
         for path in sorted((folder / label).glob("*")):
             if path.is_file() and is_sound(path):
-                yield Note(label, pitch_of(path.stem), decode_file(path))
+                yield label, path
 
 
 def build_library(notes: Iterable[Note], source: str, folder: Path) -> Library:
@@ -162,12 +167,11 @@ def open_library(source: str, folder: Path) -> Library:
 
 
 def files_of(folders: Sequence[Path]) -> list[list[Any]]:
-    """Return name and content of every file in the folders, sorted within each."""
+    """Return name and content of every file that `read_folder` reads, sorted in each folder."""
     return [
         [str(path.relative_to(each)), content_of(path)]
         for each in folders
-        for path in sorted(each.rglob("*.*"))
-        if path.is_file()
+        for path in sorted(path for _, path in _sounds(each))
     ]
 
 

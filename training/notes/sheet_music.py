@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from common.atomic import atomic_file
 from common.strict_json import to_json
-from training.common.disk import fingerprint
+from training.common.disk import content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
 from training.notes.phrases import Event
@@ -62,9 +62,9 @@ def _cut(part: Notes, start: float, stop: float) -> Iterator[Event]:
         yield Event(begin - start, onset + duration - begin, pitch)
 
 
-def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
-    """Return the scores of files and folders, sorted by name, parsed once into `cache`."""
-    files = sorted(
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """Return the scores below files and folders, each once, sorted by path."""
+    return sorted(
         {
             f
             for p in paths
@@ -72,9 +72,18 @@ def read_all(paths: Sequence[Path], cache: Path) -> list[Score]:
             if f.suffix.lower() in SUFFIXES
         }
     )
+
+
+def contents_of(files: Sequence[Path]) -> list[list[str]]:
+    """Return name and content of each file."""
+    return [[file.name, content_of(file)] for file in files]
+
+
+def read_all(files: Sequence[Path], cache: Path) -> list[Score]:
+    """Return the scores of files, parsed once into `cache`."""
     if not files:
         return []
-    kept = cache / f"scores-{fingerprint([[f.name, f.stat().st_size] for f in files])}.npz"
+    kept = cache / f"scores-{fingerprint(contents_of(files))}.npz"
     if not kept.is_file():
         scores = [score for f in files if len((score := read(f)).labels)]
         arrays: dict[str, Any] = {

@@ -26,19 +26,19 @@ import numpy.typing as npt
 from training.common.disk import array_on_disk, cache_folder, content_of, fingerprint
 from training.common.errors import MaterialError
 from training.common.labels import LABELS
-from training.notes import noises
+from training.notes import noises, sheet_music
 from training.notes.augment import Augmentation, apply, draw
 from training.notes.ensembles import take_mix, take_note, take_score, take_solo
 from training.notes.library import Library, files_of, library_of_folder
 from training.notes.mixtures import PRE_ROLL, WINDOW
 from training.notes.render import INSTALL, families, library_of_fonts
-from training.notes.sheet_music import Score, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.config import Samples
     from training.common.progress import Progress
+    from training.notes.sheet_music import Score
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 # Raised whenever the same settings would give other windows.
@@ -192,12 +192,14 @@ def gather(spec: Spec, cache: Path, *, jobs: int = 1) -> Material:
         raise MaterialError(
             f"nothing to train on: give folders of recordings, or sound fonts: {INSTALL}"
         )
-    scores = read_all(spec.scores, cache)
+    written = sheet_music.files_of(spec.scores)
     shape = [[lib.source, len(lib.audio), lib.counts()] for lib in libraries]
     content = [[name, files_of(some)] for name, some in folders.items()]
     content += [[name, [content_of(font) for font in some]] for name, some in fonts.items()]
     return Material(
-        {lib.source: lib for lib in libraries}, scores, fingerprint([shape, len(scores), content])
+        {lib.source: lib for lib in libraries},
+        sheet_music.read_all(written, cache),
+        fingerprint([shape, sheet_music.contents_of(written), content]),
     )
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from training.common.errors import MaterialError
-from training.notes.sheet_music import Score, read, read_all, sort
+from training.notes import sheet_music
+from training.notes.sheet_music import Score, files_of, read, read_all, sort
 
 PART = """<score-part id="P{n}"><part-name>{name}</part-name><midi-instrument id="P{n}-I1">
 <midi-program>{program}</midi-program></midi-instrument></score-part>"""
@@ -143,19 +144,35 @@ def test_what_is_no_score_is_named(tmp_path, name, content):
         read(tmp_path / name)
 
 
-def test_a_folder_of_scores_is_parsed_once(tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.musicxml").write_text(
-        document([("Oboe", 69)], measure(DIVISIONS, note("C", 5, 3)))
-    )
-    first = read_all([tmp_path / "in"], tmp_path / "cache")
-    (tmp_path / "in" / "a.musicxml").write_bytes(
-        (tmp_path / "in" / "a.musicxml").read_bytes().replace(b"<pitch>", b"<pitsh>")
-    )
-    again = read_all([tmp_path / "in"], tmp_path / "cache")
+def test_scores_are_parsed_once(tmp_path, monkeypatch):
+    path = tmp_path / "a.musicxml"
+    path.write_text(document([("Oboe", 69)], measure(DIVISIONS, note("C", 5, 3))))
+    first = read_all([path], tmp_path / "cache")
+    monkeypatch.delattr(sheet_music, "read")
+    again = read_all([path], tmp_path / "cache")
     assert len(first) == 1
     assert np.array_equal(first[0].notes[0], again[0].notes[0])
-    assert read_all([tmp_path / "cache" / "nothing"], tmp_path) == []
+
+
+@pytest.mark.parametrize("changed", ["D", "C"])
+def test_a_score_that_is_edited_and_keeps_its_size_is_parsed_again(tmp_path, changed):
+    path = tmp_path / "a.musicxml"
+    path.write_text(document([("Oboe", 69)], measure(DIVISIONS, note("C", 5, 3))))
+    read_all([path], tmp_path / "cache")
+    path.write_text(document([("Oboe", 69)], measure(DIVISIONS, note(changed, 5, 3))))
+    pitch = read_all([path], tmp_path / "cache")[0].notes[0][0, 2]
+    assert pitch == {"C": 72, "D": 74}[changed]
+    assert len([*(tmp_path / "cache").iterdir()]) == 1 + (changed == "D")
+
+
+def test_scores_of_files_and_folders_are_each_there_once(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("in/b.mid", "in/a.musicxml", "in/notes.txt", "c.mxl"):
+        (tmp_path / name).touch()
+    found = files_of([tmp_path / "in", tmp_path / "c.mxl", tmp_path / "in" / "b.mid"])
+    assert [path.name for path in found] == ["c.mxl", "a.musicxml", "b.mid"]
+    assert files_of([tmp_path / "nothing"]) == []
+    assert read_all([], tmp_path) == []
 
 
 def test_a_real_quartet_is_two_violins_viola_and_cello(shared_data):

@@ -1,12 +1,13 @@
 import shutil
 
+import mido
 import numpy as np
 import pytest
 import soundfile as sf
 
 from training.common.errors import MaterialError
 from training.notes import window_set
-from training.notes.window_set import Spec, build, open_windows
+from training.notes.window_set import Spec, build, gather, open_windows
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,37 @@ def test_two_held_out_sources_test_their_mixtures_too(windows):
 def test_without_material_the_message_says_what_to_install(tmp_path):
     with pytest.raises(MaterialError, match="apt install"):
         build(Spec(), tmp_path, seed=1)
+
+
+def test_a_score_that_is_edited_makes_other_windows(notes_folder, tmp_path):
+    def written(pitch):
+        track = mido.MidiTrack(
+            [
+                mido.Message("program_change", channel=0, program=0),
+                mido.Message("note_on", channel=0, note=pitch, velocity=80),
+                mido.Message("note_off", channel=0, note=pitch, time=480),
+            ]
+        )
+        mido.MidiFile(ticks_per_beat=480, tracks=[track]).save(tmp_path / "a.mid")
+        return gather(spec, tmp_path / "cache").fingerprint
+
+    spec = Spec(folders=(notes_folder,), scores=(tmp_path / "a.mid",))
+    assert written(60) == written(60) != written(61)
+
+
+def test_only_the_sounds_of_labels_make_other_windows(notes_folder, tmp_path):
+    folder = tmp_path / "toy"
+    shutil.copytree(notes_folder, folder)
+    spec = Spec(folders=(folder,))
+    first = gather(spec, tmp_path / "cache")
+    (folder / "README.txt").write_text("where the notes are from")
+    (folder / "piano" / "licence.txt").write_text("free")
+    (folder / "more").mkdir()
+    shutil.copy(next((folder / "piano").glob("*.*")), folder / "more" / "a.wav")
+    assert gather(spec, tmp_path / "cache").fingerprint == first.fingerprint
+    # A sound without an ending is one of the notes.
+    shutil.copy(folder / "more" / "a.wav", folder / "piano" / "another")
+    assert gather(spec, tmp_path / "cache").fingerprint != first.fingerprint
 
 
 def test_notes_that_change_and_keep_their_sizes_are_other_windows(notes_folder, tmp_path):
