@@ -22,7 +22,6 @@ from service.api.page import page, page_file
 from service.api.stream import stream
 from service.api.url_fetch import URL_FETCHER, UrlFetcher
 from service.api_description.routes import add_description
-from service.archive.receiver import RecordReceiver
 from service.auth.key_cache import KeyCache
 from service.auth.key_store import open_key_store
 from service.auth.limits import SharedLimits
@@ -64,7 +63,7 @@ def build(
     add_page(app)
     add_models(app)
     add_open_inference(app)
-    add_archive(app, settings)
+    add_archive(app)
     add_trainings(app, settings)
     check_expectations(app)
     app.on_response_prepare.append(name_response)
@@ -113,15 +112,13 @@ def add_monitoring(app: web.Application) -> None:
     )
 
 
-def add_archive(app: web.Application, settings: Settings) -> None:
+def add_archive(app: web.Application) -> None:
     """Add the archive of other machines' records; without the setting `archive` they get 404.
 
     Raises Unprocessable for a path that cannot be used.
     """
-    if settings.archive:
-        app[records.RECORDS] = RecordReceiver(
-            settings.archive, max_bytes=settings.max_archive_bytes
-        )
+    if app[GATEWAY].settings.archive:
+        app[records.RECORDS] = records.make_receiver(app[GATEWAY])
         app.cleanup_ctx.append(records.closing)
     app.add_routes([web.post("/v1/records", records.add_records)])
 

@@ -66,8 +66,8 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Events",
         summary="Store what the monitor of another machine has heard",
         details="Off, and answered with 404, without `timbre serve --set archive=FILE`. The body"
-        f" has {MAX_BYTES} bytes at most. All records of a batch are stored or none; one that is"
-        " sent again under its number is stored once.",
+        f" has {MAX_BYTES} bytes at most. A batch that is sent again under its number is stored"
+        " once; after an error, only what is missing of it. 415: records of a later version.",
         body={
             "application/json": Media(
                 schema=BATCH,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.errors import Unprocessable
 from service.archive.paths import file_of
 from service.archive.records import (
     MINUTE_MS,
@@ -17,6 +18,7 @@ from service.archive.records import (
     MinuteRecord,
     ProblemRecord,
     Record,
+    milliseconds,
     rfc3339,
     time_of,
 )
@@ -27,6 +29,10 @@ HOUR_MS = 3_600_000
 LONGEST_GAP_MS = 366 * 24 * HOUR_MS
 """Between two minutes, up to which those that are missing are added. A longer one is of a clock
 that was wrong, as that of a board without a battery."""
+MAX_ADDED = LONGEST_GAP_MS // MINUTE_MS
+"""Missing minutes that one batch of another machine may add."""
+MAX_JOINED = 10_000
+"""Databases and sources that are remembered as joined."""
 BUSY_S = 5.0
 """Seconds to wait for another program that writes."""
 SCHEMA = """
@@ -56,6 +62,7 @@ CREATE TABLE IF NOT EXISTS senders (
     sender TEXT PRIMARY KEY, batch INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+LAST_BATCH = "SELECT batch FROM senders WHERE sender = ?"
 # A batch that is sent again changes no row.
 BATCH = """
 INSERT INTO senders VALUES (?, ?) ON CONFLICT (sender)
@@ -105,20 +112,37 @@ class Archive:
         self._open: tuple[Path, sqlite3.Connection] | None = None
         self._joined: set[tuple[Path, str]] = set()
         """Databases and sources whose minutes go on from those of the database before."""
+        self._added = 0
+        """Missing minutes in what is being written."""
+        self._most_added: int | None = None
 
     async def write(self, records: Sequence[Record]) -> int:
         """Write the first records, those of one database. Raises ArchiveError, OSError: none is."""
         return await self._run(self._write, records)
 
     async def write_batch(
-        self, records: Sequence[Record], *, sender: str, number: int
-    ) -> list[Record]:
-        """Write a batch of another machine; return what of it was not here yet.
+        self,
+        records: Sequence[Record],
+        *,
+        sender: str,
+        number: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Write those of one database in a batch of another machine; return whether they are new.
 
         sender: of a monitor, from its start to its end; its batches are numbered upwards, and one
-        that is sent again has its number. Raises ArchiveError, OSError: send it again.
+        that is sent again has its number. check: called before something is written, may raise.
+        Raises Unprocessable for more than MAX_ADDED missing minutes, ArchiveError, OSError: none is
+        written.
         """
-        return await self._run(self._write_batch, records, sender, number)
+        return await self._run(self._write_batch, records, sender, number, check)
+
+    def by_database(self, records: Sequence[Record]) -> list[list[Record]]:
+        """Return the records of each database, in their order."""
+        found: dict[Path, list[Record]] = {}
+        for record in records:
+            found.setdefault(self._file(time_of(record)), []).append(record)
+        return list(found.values())
 
     async def close(self) -> None:
         """Close the database."""
@@ -138,55 +162,70 @@ class Archive:
         mine = list(
             itertools.takewhile(lambda record: self._file(time_of(record)) == first, records)
         )
+        self._added, self._most_added = 0, None
         self._join_all(first, mine)
         # One transaction.
         with self._database(first) as database:
             for record in mine:
-                _insert(database, record)
+                self._insert(database, record)
         return len(mine)
 
-    def _write_batch(self, records: Sequence[Record], sender: str, number: int) -> list[Record]:
-        by_file: dict[Path, list[Record]] = {}
-        for record in records:
-            by_file.setdefault(self._file(time_of(record)), []).append(record)
-        written: list[Record] = []
-        for path, mine in by_file.items():
-            self._join_all(path, mine)
-            # One transaction, with the number: after a kill each database has all of it or nothing.
-            with self._database(path) as database:
-                if database.execute(BATCH, (sender, number)).rowcount:
-                    for record in mine:
-                        _insert(database, record)
-                    written += mine
-        return written
+    def _write_batch(
+        self, records: Sequence[Record], sender: str, number: int, check: Callable[[], None]
+    ) -> bool:
+        path = self._file(time_of(records[0]))
+        if path.exists():
+            last = self._database(path).execute(LAST_BATCH, (sender,)).fetchone()
+            if last and last[0] >= number:
+                return False
+        check()
+        self._added, self._most_added = 0, MAX_ADDED
+        self._join_all(path, records)
+        # One transaction, with the number: after a kill each database has all of it or nothing.
+        with self._database(path) as database:
+            # Another gateway may have written it meanwhile.
+            new = database.execute(BATCH, (sender, number)).rowcount > 0
+            for record in records if new else ():
+                self._insert(database, record)
+        return new
 
     def _join_all(self, path: Path, records: Sequence[Record]) -> None:
         """Let the minutes of each source in a database go on from those before."""
         for record in records:
             if isinstance(record, MinuteRecord) and (path, record.source) not in self._joined:
                 self._join(record.source, record.minute_ms)
+                if len(self._joined) >= MAX_JOINED:
+                    self._joined.clear()
                 self._joined.add((path, record.source))
 
     def _join(self, source: str, minute_ms: int) -> None:
         """Add the minutes that are missing before one, whichever databases they belong to."""
         last_ms = self._last_before(source, minute_ms)
-        if last_ms is None or minute_ms - last_ms > LONGEST_GAP_MS:
-            return
-        missing = range(last_ms + MINUTE_MS, minute_ms, MINUTE_MS)
+        missing = self._missing(last_ms, minute_ms) if last_ms is not None else range(0)
         for path, minutes in itertools.groupby(missing, key=self._file):
             with self._database(path) as database:
-                database.executemany(MISSING, [(source, rfc3339(each)) for each in minutes])
+                _add_missing(database, source, minutes)
+
+    def _missing(self, last_ms: int, minute_ms: int) -> range:
+        """Return the minutes between two. Raises Unprocessable past those that may be added."""
+        if minute_ms - last_ms > LONGEST_GAP_MS:
+            return range(0)
+        missing = range(last_ms + MINUTE_MS, minute_ms, MINUTE_MS)
+        self._added += len(missing)
+        if self._most_added is not None and self._added > self._most_added:
+            raise Unprocessable(
+                f"the minutes of these records are so far apart that {self._added} are missing"
+                f" between them; at most {self._most_added} are added for one batch"
+            )
+        return missing
 
     def _last_before(self, source: str, minute_ms: int) -> int | None:
         """Return the last minute of a source before another, in any database.
 
         Without one, that before its first event: a kill may have come before a minute was over.
         """
-        first = range(minute_ms, minute_ms - 48 * HOUR_MS, -MINUTE_MS)
-        hours = range(first.stop, minute_ms - LONGEST_GAP_MS, -HOUR_MS)
-        times = itertools.chain(first, hours) if "%" in self._path else (minute_ms,)
         before, values = None, {"source": source, "until": rfc3339(minute_ms)}
-        for path in filter(Path.exists, dict.fromkeys(map(self._file, times))):
+        for path in filter(Path.exists, files_before(self._path, minute_ms // HOUR_MS)):
             try:
                 last, event = self._database(path).execute(LAST_TOLD, values).fetchone()
             except sqlite3.DatabaseError as error:
@@ -195,8 +234,9 @@ class Archive:
                     raise
                 continue
             if last:
-                return _ms(last)
-            before = _ms(event) // MINUTE_MS * MINUTE_MS - MINUTE_MS if event else before
+                return milliseconds(last)
+            if event:
+                before = milliseconds(event) // MINUTE_MS * MINUTE_MS - MINUTE_MS
         return before
 
     def _file(self, at_ms: int) -> Path:
@@ -216,44 +256,59 @@ class Archive:
         database.executescript(SCHEMA)
         return database
 
+    def _insert(self, database: sqlite3.Connection, record: Record) -> None:
+        match record:
+            case EventRecord():
+                times = [
+                    None if ms is None else rfc3339(ms) for ms in (record.start_ms, record.end_ms)
+                ]
+                scores = (record.peak, record.mean, record.not_heard_s)
+                what = (record.model, record.version)
+                database.execute(
+                    EVENT, (record.id, record.source, record.label, *times, *scores, *what)
+                )
+            case MinuteRecord():
+                self._insert_minute(database, record)
+            case ProblemRecord():
+                row = (record.source, rfc3339(record.at_ms), record.problem, record.detail)
+                database.execute("INSERT INTO problems VALUES (?, ?, ?, ?)", row)
 
-def _insert(database: sqlite3.Connection, record: Record) -> None:
-    match record:
-        case EventRecord():
-            times = [None if ms is None else rfc3339(ms) for ms in (record.start_ms, record.end_ms)]
-            scores = (record.peak, record.mean, record.not_heard_s)
-            what = (record.model, record.version)
-            database.execute(
-                EVENT, (record.id, record.source, record.label, *times, *scores, *what)
-            )
-        case MinuteRecord():
-            _insert_minute(database, record)
-        case ProblemRecord():
-            row = (record.source, rfc3339(record.at_ms), record.problem, record.detail)
-            database.execute("INSERT INTO problems VALUES (?, ?, ?, ?)", row)
+    def _insert_minute(self, database: sqlite3.Connection, record: MinuteRecord) -> None:
+        source, minute = record.source, rfc3339(record.minute_ms)
+        if record.recording:
+            told = database.execute(RECORDING, (source, minute, record.recording))
+            if not told.rowcount:
+                # Before a kill.
+                return
+        (last,) = database.execute(LAST, (source, minute)).fetchone()
+        _add_missing(
+            database, source, self._missing(milliseconds(last or minute), record.minute_ms)
+        )
+        heard, silent, clipped, *dropped, rest = _fitted(database, record, (source, minute))
+        database.execute(MINUTE, (source, minute, heard, silent, clipped, rest))
+        reasons = zip(record.dropped_ms, dropped, strict=True)
+        database.executemany(
+            DROPPED, [(source, minute, reason, ms) for reason, ms in reasons if ms]
+        )
 
 
-def _insert_minute(database: sqlite3.Connection, record: MinuteRecord) -> None:
-    source, minute = record.source, rfc3339(record.minute_ms)
-    if record.recording:
-        told = database.execute(RECORDING, (source, minute, record.recording))
-        if not told.rowcount:
-            # Before a kill.
-            return
-    (last,) = database.execute(LAST, (source, minute)).fetchone()
-    last_ms = _ms(last or minute)
-    if MINUTE_MS < record.minute_ms - last_ms <= LONGEST_GAP_MS:
-        missing = range(last_ms + MINUTE_MS, record.minute_ms, MINUTE_MS)
-        database.executemany(MISSING, [(source, rfc3339(each)) for each in missing])
-    heard, silent, clipped, *dropped, rest = _fitted(database, record, (source, minute))
-    database.execute(MINUTE, (source, minute, heard, silent, clipped, rest))
-    reasons = zip(record.dropped_ms, dropped, strict=True)
-    database.executemany(DROPPED, [(source, minute, reason, ms) for reason, ms in reasons if ms])
+@lru_cache(maxsize=64)
+def files_before(path: str, hour: int) -> tuple[Path, ...]:
+    """Return the databases of an hour and the year before it, the latest first.
+
+    hour: since 1970. For two days each minute may have one of its own, before that each hour.
+    """
+    end_ms = hour * HOUR_MS + HOUR_MS - MINUTE_MS
+    if "%" not in path:
+        return (file_of(path, source="all", at_ms=end_ms),)
+    minutes = range(end_ms, max(-1, end_ms - 49 * HOUR_MS), -MINUTE_MS)
+    hours = range(minutes.stop, max(-1, end_ms - LONGEST_GAP_MS - HOUR_MS), -HOUR_MS)
+    times = itertools.chain(minutes, hours)
+    return tuple(dict.fromkeys(file_of(path, source="all", at_ms=ms) for ms in times))
 
 
-def _ms(text: str) -> int:
-    """Return a time of the archive in milliseconds since 1970."""
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+def _add_missing(database: sqlite3.Connection, source: str, minutes: Iterable[int]) -> None:
+    database.executemany(MISSING, ((source, rfc3339(each)) for each in minutes))
 
 
 def _fitted(

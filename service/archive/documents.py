@@ -6,12 +6,10 @@ Pure.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from common.errors import Unprocessable
+from common.errors import Unprocessable, UnsupportedMedia
 from common.mapping import read_json
 from service.archive.records import (
     MINUTE_MS,
@@ -21,9 +19,10 @@ from service.archive.records import (
     Problem,
     ProblemRecord,
     Record,
+    milliseconds,
     rfc3339,
 )
-from service.protocol import SOURCE
+from service.protocol import check_source
 
 MAX_TEXT = 256
 """Characters of an id, a label, the name or the version of a model."""
@@ -32,7 +31,6 @@ REASON = re.compile(r"[a-z_]{1,32}", re.ASCII)
 MAX_REASONS = 16
 MAX_SECONDS = 1e9
 """Of an event, 30 years."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def document(record: Record) -> dict[str, Any]:
@@ -78,6 +76,7 @@ class EventDocument:
 
     def record(self) -> EventRecord:
         """Return the record. Raises Unprocessable for a value outside its limits."""
+        check_source("source", self.source)
         for name in ("id", "label", "model", "version"):
             _check_text(name, getattr(self, name), MAX_TEXT)
         for name in ("peak", "mean"):
@@ -90,7 +89,7 @@ class EventDocument:
             raise Unprocessable(f"end={self.end!r} must not be before start={self.start!r}")
         return EventRecord(
             id=self.id,
-            source=_source(self.source),
+            source=self.source,
             label=self.label,
             state=self.state,
             start_ms=start_ms,
@@ -126,6 +125,7 @@ class MinuteDocument:
 
     def record(self) -> MinuteRecord:
         """Return the record. Raises Unprocessable for a value outside its limits."""
+        check_source("source", self.source)
         minute_ms = _ms("minute", self.minute)
         if minute_ms % MINUTE_MS:
             raise Unprocessable(f"minute={self.minute!r} is not the beginning of a minute")
@@ -144,7 +144,7 @@ class MinuteDocument:
         if sum(ms.values()) != MINUTE_MS:
             raise Unprocessable(f"the parts of a minute add up to {sum(ms.values())} ms, not 60000")
         return MinuteRecord(
-            source=_source(self.source),
+            source=self.source,
             minute_ms=minute_ms,
             dropped_ms={reason: ms[f"dropped.{reason}"] for reason in self.dropped},
             recording=self.recording,
@@ -169,10 +169,11 @@ class ProblemDocument:
 
     def record(self) -> ProblemRecord:
         """Return the record. Raises Unprocessable for a value outside its limits."""
+        check_source("source", self.source)
         if len(self.detail) > MAX_DETAIL:
             raise Unprocessable(f"detail has {len(self.detail)} characters; at most {MAX_DETAIL}")
         return ProblemRecord(
-            source=_source(self.source),
+            source=self.source,
             at_ms=_ms("at", self.at),
             problem=self.problem,
             # Lone surrogates are no text to a database.
@@ -190,26 +191,23 @@ DOCUMENTS: dict[str, type[Document]] = {
 
 
 def read_record(value: Any, *, where: str) -> Record:
-    """Return the record of a JSON object. Raises Unprocessable naming the place and the field."""
+    """Return the record of a JSON object.
+
+    Raises UnsupportedMedia for a later version of its fields, Unprocessable for all else; both
+    name the place and the field.
+    """
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in DOCUMENTS:
         known = ", ".join(DOCUMENTS)
         raise Unprocessable(f"{where}: type={kind!r:.60} must be one of {known}")
-    if (version := value.get("v")) != VERSION:
-        raise Unprocessable(f"{where}: v={version!r:.20} is not known; this server reads {VERSION}")
+    if (version := value.get("v")) != VERSION or type(version) is not int:
+        error = UnsupportedMedia if type(version) is int else Unprocessable
+        raise error(f"{where}: v={version!r:.20} is not known; this server reads {VERSION}")
     found: Document = read_json(DOCUMENTS[kind], value, where=where, error=Unprocessable)
     try:
         return found.record()
     except Unprocessable as error:
         raise Unprocessable(f"{where}: {error}") from None
-
-
-def _source(name: str) -> str:
-    if not SOURCE.fullmatch(name):
-        raise Unprocessable(
-            f"source={name!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
-        )
-    return name
 
 
 def _check_text(name: str, text: str, most: int) -> None:
@@ -225,11 +223,10 @@ def _check_range(name: str, value: float, most: float) -> None:
 
 def _ms(name: str, text: str) -> int:
     """Return a time in milliseconds since 1970. Raises Unprocessable."""
-    with suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo and moment >= EPOCH:
-            return (moment - EPOCH) // timedelta(milliseconds=1)
-    raise Unprocessable(
-        f"{name}={text!r:.60} must be RFC 3339 with a time zone, from 1970 on, such as"
-        " 2026-05-31T06:30:00.250Z"
-    )
+    try:
+        return milliseconds(text)
+    except ValueError:
+        raise Unprocessable(
+            f"{name}={text!r:.60} must be RFC 3339 with a time zone, from 1970 to 9999, such as"
+            " 2026-05-31T06:30:00.250Z"
+        ) from None

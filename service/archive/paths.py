@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from common.errors import Unprocessable
 
 CODE = re.compile(r"%[-_0^#]?.|\{source\}")
+ANY = ".+"
+LETTERS = {"%%": "%", "{source}": ANY} | dict.fromkeys(("%Y", "%G"), r"\d{4}")
+LETTERS |= dict.fromkeys(("%m", "%d", "%H", "%M", "%S", "%y", "%I", "%U", "%V", "%W"), r"\d\d")
+"""What a code becomes, as a pattern; another may be any letters."""
+WRITE_AHEAD = re.compile(r"-(wal|journal)$")
 
 
 def file_of(path: str, *, source: str, at_ms: int) -> Path:
@@ -27,16 +34,35 @@ def check_path(path: str) -> None:
         raise Unprocessable(f"path={path!r} may hold {{source}}, and no {error}") from None
 
 
-def files_of(path: str) -> Iterator[Path]:
-    """Yield the files that are there, of every source and time; write-ahead logs too."""
+def size_of(path: str) -> int:
+    """Return the bytes of the SQLite databases that are there, with their write-ahead logs."""
     whole = Path(path).expanduser()
-    parts = [re.sub(r"\*+", "*", CODE.sub("*", _plain(part))) for part in whole.parts]
-    fixed = next((at for at, part in enumerate(whole.parts) if CODE.search(part)), len(parts) - 1)
-    root = Path(*whole.parts[:fixed])
-    pattern = "/".join(parts[fixed:]).rstrip("*") + "*"
-    yield from (found for found in root.glob(pattern) if found.is_file())
+    patterns = [_pattern(part) for part in whole.parts]
+    fixed = next(
+        (at for at, part in enumerate(whole.parts) if CODE.search(part)), len(patterns) - 1
+    )
+    return _size(Path(*whole.parts[:fixed]), patterns[fixed:])
 
 
-def _plain(part: str) -> str:
-    """Return a part of a path without what means other letters to glob."""
-    return re.sub(r"[\[\]?*]", "?", part)
+def _size(folder: Path, patterns: Sequence[re.Pattern[str]]) -> int:
+    """Return the bytes of the files below a folder whose parts fit the patterns."""
+    size = 0
+    first, *rest = patterns
+    # A write-ahead log goes when another program closes the database.
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        for entry in found:
+            name = entry.name if rest else WRITE_AHEAD.sub("", entry.name)
+            if first.fullmatch(name):
+                with suppress(FileNotFoundError):
+                    size += _size(Path(entry.path), rest) if rest else entry.stat().st_size
+    return size
+
+
+def _pattern(part: str) -> re.Pattern[str]:
+    """Return what a part of a path stands for, its codes as the letters they may become."""
+    texts, codes = CODE.split(part), CODE.findall(part)
+    rest = (
+        LETTERS.get(code, ANY) + re.escape(text)
+        for code, text in zip(codes, texts[1:], strict=True)
+    )
+    return re.compile(re.escape(texts[0]) + "".join(rest))

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Literal, TypeAlias
 
 from service.protocol import LabelEvent
@@ -14,6 +14,12 @@ from service.protocol import LabelEvent
 VERSION = 1
 """Of the fields below, told in every line of JSON; it counts their changes."""
 MINUTE_MS = 60_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_MS = 253_402_300_799_999
+"""The last moment of the year 9999 in UTC."""
+RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 Problem: TypeAlias = Literal["", "not connected", "no sound", "silent", "clipped"]
 """Of a source; empty: none any more."""
 
@@ -108,6 +114,19 @@ def rfc3339(milliseconds: int) -> str:
     """Return a time in UTC, such as 2026-05-31T06:30:00.250Z."""
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+
+
+def milliseconds(text: str) -> int:
+    """Return a time in milliseconds since 1970.
+
+    text: RFC 3339, in UTC from 1970 to 9999. Raises ValueError.
+    """
+    if not RFC_3339.fullmatch(text):
+        raise ValueError("not RFC 3339")
+    ms = (datetime.fromisoformat(text.upper()) - EPOCH) // timedelta(milliseconds=1)
+    if not 0 <= ms <= MAX_MS:
+        raise ValueError("not between 1970 and 9999")
+    return ms
 
 
 def time_of(record: Record) -> int:

@@ -33,12 +33,13 @@ class Published(NamedTuple):
     id: str
     """Begins with milliseconds of the wall clock, 13 digits."""
     data: dict[str, Any]
+    kind: str = "event"
+    """`record`: of another machine."""
 
     @property
     def text(self) -> str:
         """As a server-sent event."""
-        name = "record" if "type" in self.data else "event"
-        head = f"id: {self.id}\nevent: {name}\n" if self.id else "event: missed\n"
+        head = f"id: {self.id}\nevent: {self.kind}\n" if self.id else "event: missed\n"
         return f"{head}data: {to_json(self.data)}\n\n"
 
 
@@ -87,15 +88,12 @@ class EventFeed:
         values = {key: value for key, value in vars(event).items() if key != "id"}
         self.forward({"id": event.id, "model": model, **values})
 
-    def forward(self, event: dict[str, Any]) -> None:
-        """Give an event of another machine to them, with its `source` and `label`.
-
-        One that has a `type` is told to them as a `record`.
-        """
+    def forward(self, event: dict[str, Any], *, kind: str = "event") -> None:
+        """Give them an event as JSON, with its `source` and `label`; kind: as of Published."""
         if self._closed:
             return
         number = f"{time.time_ns() // 10**6:013d}-{self._origin}-{next(self._numbers)}"
-        published = Published(number, event)
+        published = Published(number, event, kind)
         if self._bus:
             self._bus.send(published)
         else:

@@ -39,9 +39,8 @@ class LocalBus:
         """Send an event; a gateway whose buffer is full tells its followers that it misses one."""
         self._sent += 1
         origin = event.id.split("-")[1]
-        message = to_json(
-            {"from": origin, "number": self._sent, "id": event.id, "event": event.data}
-        )
+        values = {"id": event.id, "event": event.data, "kind": event.kind}
+        message = to_json({"from": origin, "number": self._sent, **values})
         for path in self._folder.glob("*.sock"):
             # A process that has ended leaves its socket behind.
             with suppress(BlockingIOError, ConnectionRefusedError, FileNotFoundError):
@@ -57,7 +56,7 @@ class LocalBus:
                 if missing := message["number"] - last - 1:
                     deliver(Published("", {"count": missing}))
                 self._last[message["from"]] = message["number"]
-                deliver(Published(message["id"], message["event"]))
+                deliver(Published(message["id"], message["event"], message["kind"]))
 
     async def close(self) -> None:
         """Remove the socket."""

@@ -51,7 +51,8 @@ class RedisBus:
                 if self._dropped:
                     await self._add({"missed": str(self._dropped)})
                     self._dropped = 0
-                await self._add({"event": to_json(self._unsent.popleft().data)})
+                event = self._unsent.popleft()
+                await self._add({"event": to_json(event.data), "kind": event.kind})
 
     async def _add(self, fields: dict[str, str]) -> None:
         while True:
@@ -90,4 +91,5 @@ def _published(number: str, fields: dict[bytes, bytes]) -> Published:
         return Published("", {"count": int(fields[b"missed"])})
     data: Any = parse_json(fields[b"event"], error=ValueError)
     _ = data["source"], data["label"]
-    return Published(number, data)
+    # Earlier gateways send no kind.
+    return Published(number, data, fields.get(b"kind", b"event").decode())

@@ -19,12 +19,14 @@ from service.archive.records import Record
 from service.client.trust import client_context
 from service.log import log
 from service.monitor.sinks.base import SinkError
-from service.protocol import SOURCE
+from service.protocol import check_source
 from service.sources.network import hidden
 
 TIMEOUT_S = 30.0
 ROUTE = "/v1/records"
 TOO_LARGE, INVALID = 413, 422
+MAX_ERROR = 16_384
+"""Bytes of an error that are read."""
 SHOWN = 200
 """Characters of a server's reason in the log."""
 
@@ -48,10 +50,7 @@ class ServerSettings:
             raise Unprocessable(
                 f"url={hidden(self.url, path=False)!r} must begin with http:// or https://"
             )
-        if not SOURCE.fullmatch(self.node):
-            raise Unprocessable(
-                f"node={self.node!r:.80} must be 1 to 64 of letters, digits, '-', '_' and '.'"
-            )
+        check_source("node", self.node)
 
 
 class TimbreServer:
@@ -118,7 +117,9 @@ class TimbreServer:
                 },
                 allow_redirects=False,
             ) as response:
-                return response.status, _reason(response.status, await response.read())
+                if response.status == 200:
+                    return 200, ""
+                return response.status, _reason(response.status, await _start_of(response))
         except (aiohttp.ClientError, TimeoutError) as error:
             return 0, f"no response: {type(error).__name__}"
 
@@ -131,6 +132,14 @@ class TimbreServer:
         if "detail" in values:
             values["detail"] = values["detail"][:MAX_DETAIL]
         return values
+
+
+async def _start_of(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of a response, at most MAX_ERROR bytes of it."""
+    body = b""
+    while len(body) < MAX_ERROR and (more := await response.content.read(MAX_ERROR - len(body))):
+        body += more
+    return body
 
 
 def _reason(status: int, body: bytes) -> str:

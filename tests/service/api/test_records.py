@@ -53,6 +53,7 @@ async def test_without_an_archive_there_is_none(serve):
         (b"x", {}, 400, "not JSON"),
         (b"", {}, 400, "empty"),
         (body(event(), more=1), {}, 422, "unknown field more"),
+        (body(records=[document(event()) | {"v": 2}]), {}, 415, "records[0]: v=2 is not known"),
         (body(event()), {"params": {"a": "1"}}, 422, "unknown query parameter"),
         (body(event()), {"headers": {"Content-Encoding": "gzip"}}, 415, "Content-Encoding"),
         (body(event()).ljust(MAX_BYTES + 1), {}, 413, str(MAX_BYTES)),
@@ -77,6 +78,8 @@ async def test_a_full_archive_is_told(serve, tmp_path):
     assert (await server.post(PATH, data=body(event(1))))[0] == 200
     status, answer, _ = await server.post(PATH, data=body(event(2), batch=2))
     assert (status, "bytes" in answer["detail"]) == (507, True)
+    # What is there already is no reason to send it for ever.
+    assert (await server.post(PATH, data=body(event(1))))[1] == {"stored": 0}
 
 
 async def test_a_key_needs_the_scope(serve, tmp_path):

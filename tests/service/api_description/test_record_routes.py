@@ -5,7 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from common.errors import Unprocessable
+from common.errors import InputError
 from service.api_description.record_routes import BATCH, OPERATIONS
 from service.archive.documents import MAX_DETAIL, MAX_TEXT
 from service.archive.receiver import MAX_NUMBER, MAX_RECORDS, read_batch
@@ -17,7 +17,7 @@ BASE = {"sender": "0123456789ab", "batch": 1, "records": [EVENT, MINUTE_GIVEN, P
 def accepted(batch):
     try:
         read_batch(json.dumps(batch).encode())
-    except Unprocessable:
+    except InputError:
         return False
     return True
 

@@ -8,9 +8,18 @@ from datetime import UTC, datetime
 
 import pytest
 
+from common.errors import Unprocessable
 from service.archive import database
 from service.archive.database import Archive, ArchiveError
-from service.archive.records import MINUTE_MS, MinuteRecord, ProblemRecord, rfc3339, time_of
+from service.archive.records import (
+    MAX_MS,
+    MINUTE_MS,
+    EventRecord,
+    MinuteRecord,
+    ProblemRecord,
+    rfc3339,
+    time_of,
+)
 from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event
 
 
@@ -225,15 +234,15 @@ async def test_problems_are_kept_in_their_order(tmp_path):
 async def test_a_batch_that_comes_again_is_written_once(tmp_path):
     archive = Archive(str(tmp_path / "a"))
     half = [minute(0, heard_ms=30_000), event(1)]
-    assert await archive.write_batch(half, sender="x", number=1) == half
-    assert await archive.write_batch(half, sender="x", number=1) == []
+    assert await archive.write_batch(half, sender="x", number=1)
+    assert not await archive.write_batch(half, sender="x", number=1)
     await archive.close()
     # As after a kill.
     archive = Archive(str(tmp_path / "a"))
-    assert await archive.write_batch(half, sender="x", number=1) == []
+    assert not await archive.write_batch(half, sender="x", number=1)
     # Another monitor of the same source, after a restart within the minute.
-    assert len(await archive.write_batch(half, sender="y", number=1)) == 2
-    assert len(await archive.write_batch([event(2)], sender="x", number=2)) == 1
+    assert await archive.write_batch(half, sender="y", number=1)
+    assert await archive.write_batch([event(2)], sender="x", number=2)
     await archive.close()
     assert rows(tmp_path / "a", "SELECT heard_ms, not_connected_ms FROM coverage") == [(60_000, 0)]
     assert rows(tmp_path / "a", "SELECT count(*) FROM events") == [(2,)]
@@ -241,22 +250,78 @@ async def test_a_batch_that_comes_again_is_written_once(tmp_path):
 
 async def test_each_database_has_its_part_of_a_batch_once(tmp_path):
     archive = Archive(str(tmp_path / "%H"))
-    batch = [event(1), event(2, start=NOON + 3_600_000), event(3), minute(61, heard_ms=60_000)]
+    later = event(2, start=NOON + 3_600_000)
+    batch = [event(1), later, event(3), minute(61, heard_ms=60_000)]
+    first, second = archive.by_database(batch)
+    assert (first, second) == ([event(1), event(3)], [later, batch[3]])
     # The first database is written, and the second is not.
-    groups = {}
-    for record in batch:
-        groups.setdefault(archive._file(time_of(record)), []).append(record)
-    first, second = groups
-    (tmp_path / second.name).mkdir()
+    assert await archive.write_batch(first, sender="x", number=7)
+    blocked = archive._file(time_of(later))
+    blocked.mkdir()
     with pytest.raises(ArchiveError):
-        await archive.write_batch(batch, sender="x", number=7)
-    assert rows(first, "SELECT count(*) FROM events") == [(2,)]
-    (tmp_path / second.name).rmdir()
-    stored = await archive.write_batch(batch, sender="x", number=7)
+        await archive.write_batch(second, sender="x", number=7)
+    blocked.rmdir()
+    assert not await archive.write_batch(first, sender="x", number=7)
+    assert await archive.write_batch(second, sender="x", number=7)
     await archive.close()
-    assert stored == groups[second]
-    assert rows(first, "SELECT count(*) FROM events") == [(2,)]
-    assert rows(second, "SELECT count(*) FROM events") == [(1,)]
+    for part in (first, second):
+        count = sum(isinstance(each, EventRecord) for each in part)
+        file = archive._file(time_of(part[0]))
+        assert rows(file, "SELECT count(*) FROM events") == [(count,)]
+
+
+async def test_only_what_is_new_is_checked_and_before_it_is_written(tmp_path):
+    archive = Archive(str(tmp_path / "a"))
+
+    def full():
+        raise ValueError("full")
+
+    with pytest.raises(ValueError, match="full"):
+        await archive.write_batch([event(1)], sender="x", number=1, check=full)
+    assert not (tmp_path / "a").exists()
+    assert await archive.write_batch([event(1)], sender="x", number=1)
+    assert not await archive.write_batch([event(1)], sender="x", number=1, check=full)
+    with pytest.raises(ValueError, match="full"):
+        await archive.write_batch([event(2)], sender="x", number=2, check=full)
+    await archive.close()
+    assert rows(tmp_path / "a", "SELECT count(*) FROM events") == [(1,)]
+
+
+@pytest.mark.parametrize("form", ["a", "%Y-%m-%d"])
+async def test_a_batch_adds_missing_minutes_up_to_a_limit(form, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "MAX_ADDED", 10)
+    archive = Archive(str(tmp_path / form))
+
+    async def write(number, *minutes):
+        records = [minute(at, heard_ms=60_000) for at in minutes]
+        return await archive.write_batch(records, sender="x", number=number)
+
+    assert await write(1, 0, 6, 12)  # 5 and 5 are missing
+    with pytest.raises(Unprocessable, match="11 are missing between them; at most 10 are added"):
+        await write(2, 18, 25)
+    assert await write(2, 18)
+    assert await write(3, 25)
+    await archive.close()
+    (file,) = tmp_path.iterdir()
+    assert rows(file, "SELECT count(*) FROM coverage") == [(26,)]
+
+
+async def test_of_databases_and_sources_only_some_are_remembered(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "MAX_JOINED", 2)
+    archive = Archive(str(tmp_path / "a"))
+    for at in range(5):
+        await archive.write([replace(minute(at), source=str(at))])
+        assert len(archive._joined) <= 2
+    await archive.close()
+
+
+@pytest.mark.parametrize("at_ms", [0, MAX_MS // MINUTE_MS * MINUTE_MS])
+async def test_the_first_and_the_last_minute_that_can_be_told_are_kept(at_ms, tmp_path):
+    archive = Archive(str(tmp_path / "%Y"))
+    await archive.write([MinuteRecord(source="hall", minute_ms=at_ms, heard_ms=60_000)])
+    await archive.close()
+    (file,) = tmp_path.iterdir()
+    assert rows(file, "SELECT minute FROM coverage") == [(rfc3339(at_ms),)]
 
 
 async def test_two_programs_write_batches_to_one_database(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import Unprocessable
+from common.errors import Unprocessable, UnsupportedMedia
 from common.strict_json import to_json
 from service.archive.documents import (
     MAX_DETAIL,
@@ -21,7 +21,7 @@ from service.archive.records import EventRecord, MinuteRecord
 from tests.service.monitor.sinks.test_text_files import MINUTE, NOON, PROBLEM, event
 
 TEXT = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=MAX_TEXT)
-MOMENT = st.integers(0, 250_000_000_000_000)
+MOMENT = st.integers(0, 253_000_000_000_000)
 SHARE = st.floats(0, 1)
 
 
@@ -104,7 +104,8 @@ def test_what_is_at_a_limit_is_read(base, change):
     [
         (EVENT, {"type": "sound"}, "type='sound' must be one of event, coverage, problem"),
         (EVENT, {"type": ["event"]}, "type="),
-        (EVENT, {"v": 2}, "v=2 is not known; this server reads 1"),
+        (EVENT, {"v": True}, "v=True is not known; this server reads 1"),
+        (EVENT, {"v": "2"}, "v='2'"),
         (EVENT, {"v": None}, "v=None"),
         (EVENT, {"id": ""}, "id='' must be 1 to 256"),
         (EVENT, {"id": "a" * (MAX_TEXT + 1)}, "id="),
@@ -125,7 +126,8 @@ def test_what_is_at_a_limit_is_read(base, change):
         (EVENT, {"end": "2020-01-01T00:00:00Z"}, "must not be before start"),
         (EVENT, {"start": "yesterday"}, "start='yesterday' must be RFC 3339"),
         (EVENT, {"start": "2026-05-31T06:30:00"}, "start='2026-05-31T06:30:00'"),
-        (EVENT, {"start": "1969-12-31T23:59:59Z"}, "from 1970 on"),
+        (EVENT, {"start": "1969-12-31T23:59:59Z"}, "from 1970 to 9999"),
+        (EVENT, {"start": "9999-12-31T23:59:59-01:00"}, "from 1970 to 9999"),
         (EVENT, {"more": 1}, "unknown field more"),
         (MINUTE_GIVEN, {"minute": "2026-05-31T06:30:01Z"}, "is not the beginning of a minute"),
         (MINUTE_GIVEN, {"heard": 58.999}, "add up to 59999 ms, not 60000"),
@@ -146,6 +148,12 @@ def test_what_is_wrong_is_named_with_its_place(base, change, words):
         read_record(base | change, where="records[3]")
     assert str(error.value).startswith("records[3]")
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**70])
+def test_another_version_is_not_wrong_but_unknown(version):
+    with pytest.raises(UnsupportedMedia, match=r"^r: v=.* is not known; this server reads 1"):
+        read_record(EVENT | {"v": version, "more": 1}, where="r")
 
 
 @pytest.mark.parametrize("value", [None, 3, [], "event", {}])

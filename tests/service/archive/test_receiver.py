@@ -7,11 +7,13 @@ from contextlib import closing
 
 import pytest
 
-from common.errors import InputError, InsufficientStorage, TimbreError, Unprocessable
+from common.errors import Busy, InputError, InsufficientStorage, TimbreError, Unprocessable
+from service.archive.database import Archive
 from service.archive.documents import document
 from service.archive.receiver import MAX_NUMBER, MAX_RECORDS, RecordReceiver, read_batch
 from tests.service.archive.test_database import rows
-from tests.service.monitor.sinks.test_text_files import MINUTE, PROBLEM, event
+from tests.service.conftest import until
+from tests.service.monitor.sinks.test_text_files import MINUTE, NOON, PROBLEM, event
 
 
 def body(*records, **changes):
@@ -20,17 +22,25 @@ def body(*records, **changes):
 
 
 @pytest.fixture
-async def receiver(tmp_path):
-    found = RecordReceiver(str(tmp_path / "new" / "a.sqlite"), max_bytes=2**30)
+def told():
+    return []
+
+
+@pytest.fixture
+async def receiver(tmp_path, told):
+    path = str(tmp_path / "new" / "a.sqlite")
+    found = RecordReceiver(path, max_bytes=2**30, stored=told.append)
     yield found
     await found.close()
 
 
-async def test_a_batch_is_stored_once_whoever_sends_it_at_the_same_time(receiver, tmp_path):
+async def test_a_batch_is_stored_and_told_once_whoever_sends_it_at_the_same_time(
+    receiver, told, tmp_path
+):
     records = [event(1), MINUTE, PROBLEM]
-    both = await asyncio.gather(*(receiver.take(body(*records)) for _ in range(8)))
-    assert sorted(map(len, both)) == [0] * 7 + [3]
-    assert records in both
+    counts = await asyncio.gather(*(receiver.store(body(*records)) for _ in range(8)))
+    assert sorted(counts) == [0] * 7 + [3]
+    assert told == records
     path = tmp_path / "new" / "a.sqlite"
     for table in ("events", "coverage", "problems"):
         assert rows(path, f"SELECT count(*) FROM {table}") == [(1,)]
@@ -76,14 +86,14 @@ def test_what_is_past_a_limit_is_named(changes, words):
 @pytest.mark.parametrize("sent", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null"])
 async def test_what_is_no_batch_is_refused(receiver, sent):
     with pytest.raises(InputError):
-        await receiver.take(sent)
+        await receiver.store(sent)
 
 
 async def test_of_a_batch_with_one_wrong_record_nothing_is_stored(receiver):
     wrong = document(event(2)) | {"peak": 2}
     with pytest.raises(Unprocessable, match=r"records\[1\]: peak=2"):
-        await receiver.take(body(records=[document(event(1)), wrong]))
-    assert len(await receiver.take(body(event(1)))) == 1
+        await receiver.store(body(records=[document(event(1)), wrong]))
+    assert await receiver.store(body(event(1))) == 1
 
 
 @pytest.mark.parametrize("path", ["{day}.sqlite", "/proc/none/a.sqlite"])
@@ -98,7 +108,7 @@ async def test_past_its_bytes_the_archive_takes_no_more(tmp_path):
     async def taken(limit, number):
         receiver = RecordReceiver(str(path), max_bytes=limit)
         try:
-            return await receiver.take(body(event(number), batch=number))
+            return await receiver.store(body(event(number), batch=number))
         finally:
             await receiver.close()
 
@@ -107,7 +117,8 @@ async def test_past_its_bytes_the_archive_takes_no_more(tmp_path):
     size = file.stat().st_size
     with pytest.raises(InsufficientStorage, match=f"has {size} bytes; at most {size} are kept"):
         await taken(size, 2)
-    assert len(await taken(size + 1, 2)) == 1
+    assert await taken(size, 1) == 0  # it is there
+    assert await taken(size + 1, 2) == 1
 
 
 async def test_while_the_archive_cannot_be_written_a_batch_is_to_be_sent_again(
@@ -115,21 +126,94 @@ async def test_while_the_archive_cannot_be_written_a_batch_is_to_be_sent_again(
 ):
     monkeypatch.setattr("service.archive.database.BUSY_S", 0.05)
     path = tmp_path / "new" / "a.sqlite"
-    await receiver.take(body(event(1)))
+    await receiver.store(body(event(1)))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         await receiver.close()
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(TimbreError) as error:
-            await receiver.take(body(event(2), batch=2))
+        for _ in range(2):
+            with pytest.raises(TimbreError) as error:
+                await receiver.store(body(event(2), batch=2))
         other.execute("COMMIT")
     # The client is told no path of the server.
     assert str(error.value) == "the archive cannot be written now"
-    assert "locked" in capsys.readouterr().err
-    assert len(await receiver.take(body(event(2), batch=2))) == 1
+    assert await receiver.store(body(event(2), batch=2)) == 1
+    log = capsys.readouterr().err
+    assert (log.count("archive not written"), log.count("archive written again")) == (1, 1)
+    assert "locked" in log
 
 
 async def test_an_archive_that_was_removed_is_begun_anew(receiver, tmp_path):
-    await receiver.take(body(event(1)))
+    await receiver.store(body(event(1)))
     for file in (tmp_path / "new").iterdir():
         file.unlink()
-    assert len(await receiver.take(body(event(1)))) == 1
+    assert await receiver.store(body(event(1))) == 1
+
+
+class Slow(Archive):
+    """Waits with each write until it may."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.may = asyncio.Event()
+
+    async def write_batch(self, *arguments, **more):
+        await self.may.wait()
+        return await super().write_batch(*arguments, **more)
+
+
+async def test_who_leaves_ends_no_write(receiver, told, tmp_path):
+    slow = receiver._archive = Slow(str(tmp_path / "a.sqlite"))
+    waiting = asyncio.create_task(receiver.store(body(event(1))))
+    await until(lambda: receiver._tasks)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    slow.may.set()
+    await receiver.close()
+    assert told == [event(1)]
+    assert rows(tmp_path / "a.sqlite", "SELECT count(*) FROM events") == [(1,)]
+
+
+async def test_batches_wait_up_to_a_limit_of_bytes(receiver, tmp_path, monkeypatch):
+    slow = receiver._archive = Slow(str(tmp_path / "a.sqlite"))
+    sent = [body(event(at), batch=at) for at in (1, 2, 3)]
+    receiver._pending.limit = len(sent[0]) + len(sent[1])
+    waiting = [asyncio.create_task(receiver.store(each)) for each in sent[:2]]
+    await until(lambda: len(receiver._tasks) == 2)
+    with pytest.raises(Busy, match="bytes of records wait for the archive"):
+        await receiver.store(sent[2])
+    slow.may.set()
+    assert await asyncio.gather(*waiting) == [1, 1]
+    assert receiver._pending.used == 0
+    assert await receiver.store(sent[2]) == 1
+
+
+async def test_what_is_no_batch_waits_for_nothing(receiver):
+    for _ in range(3):
+        with pytest.raises(InputError):
+            await receiver.store(b"{")
+    assert receiver._pending.used == 0
+
+
+async def test_of_two_databases_one_may_be_full(tmp_path, told):
+    path = str(tmp_path / "%H.sqlite")
+    sent = body(event(1), event(2, start=NOON + 3_600_000))
+    small = RecordReceiver(path, max_bytes=1, stored=told.append)
+    with pytest.raises(InsufficientStorage):
+        await small.store(sent)
+    await small.close()
+    assert told == [event(1)]
+    wide = RecordReceiver(path, max_bytes=2**30, stored=told.append)
+    assert await wide.store(sent) == 1
+    await wide.close()
+    assert [each.id for each in told] == ["hall-1", "hall-2"]
+
+
+async def test_a_full_archive_gets_no_new_databases(tmp_path):
+    receiver = RecordReceiver(str(tmp_path / "%H.sqlite"), max_bytes=1)
+    await receiver.store(body(event(1)))
+    for hour in (1, 2, 3):
+        with pytest.raises(InsufficientStorage):
+            await receiver.store(body(event(1, start=NOON + hour * 3_600_000), batch=2))
+    await receiver.close()
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,10 +1,14 @@
 """Records sent to a real server: each is there once, whatever is lost on the way."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from common.errors import InputError, Unprocessable
+from service.archive.documents import document
 from service.archive.receiver import MAX_RECORDS
 from service.archive.records import MinuteRecord, ProblemRecord
 from service.auth.key_store import open_key_store
@@ -164,6 +168,42 @@ async def test_other_errors_are_tried_again_with_their_reason(serve, sink, tmp_p
             await sink(server.url, token=token).write([event()])
         assert text not in str(error.value)
     assert await sink(server.url, token=secret).write([event()]) == 1
+
+
+async def test_a_server_that_answers_without_end_is_not_heard_out(sink):
+    read = []
+
+    async def answer(request):
+        await request.read()
+        response = web.StreamResponse(status=500)
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while len(read) < 1_000:
+                await response.write(bytes(65_536))
+                read.append(1)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/records", answer)
+    async with TestServer(app) as server:
+        with pytest.raises(SinkError, match="status 500"):
+            await sink(str(server.make_url("/")).rstrip("/")).write([event()])
+    assert len(read) < 1_000
+
+
+async def test_records_of_a_later_version_are_kept_for_a_later_server(central, sink, monkeypatch):
+    server, path = central
+    found = sink(server.url)
+    with monkeypatch.context() as later:
+        later.setattr("service.archive.documents.VERSION", 2)
+        told = document(event(1))
+    assert told["v"] == 2
+    later.setattr(found, "_document", lambda _: told)
+    with pytest.raises(SinkError, match=r"status 415: records.0.: v=2 is not known"):
+        await found.write([event(1)])
+    later.undo()
+    assert await found.write([event(1)]) == 1
+    assert rows(path, COUNT) == [(1,)]
 
 
 async def test_nobody_there_is_no_response(sink, monkeypatch):
