@@ -8,7 +8,7 @@ from tests.training.recordings.conftest import write
 from tests.training.sound_models.helpers.filterbank import BANDS, filterbank
 from tools.own_sounds_figures import COLUMNS, drawn, main, windows_of
 from training.recordings.load import load
-from training.recordings.settings import CollectionSpec
+from training.recordings.settings import CollectionSpec, WindowSpec
 from training.sound_models import embedding_heads
 
 
@@ -37,6 +37,15 @@ def test_no_window_of_the_source_left_out_is_learnt_and_recordings_are_as_many_a
             here = rows[windows.label[rows] == label]
             assert len(np.unique(windows.recording[here])) == count
             assert len(here) == 3 * count
+
+
+def test_a_recording_shorter_than_any_window_is_left_out(folder, tmp_path):
+    for number, seconds in enumerate((0.9 * WindowSpec().shortest, 4)):
+        path = tmp_path / "sounds" / "player0" / "high" / f"{number}.wav"
+        write(path, hertz=2000, seconds=seconds)
+    collection = load(CollectionSpec(path=str(tmp_path / "sounds")))
+    windows = windows_of(collection, str(folder / "bands.onnx"))
+    assert len(windows.features) == len(windows.embeddings) == 3
 
 
 def test_a_row_has_every_model(folder, monkeypatch, tmp_path):

@@ -87,8 +87,10 @@ def windows_of(collection: Collection, backbone: str) -> Windows:
     numbers, spec = [], WindowSpec()
     recordings = {path: at for at, path in enumerate({clip.path for clip in collection.clips})}
     for clip in collection.clips:
-        sound = audio.read(clip.path, clip.inner, rate=RATE)
         at = starts(clip, spec).tolist()
+        if not at:  # too short
+            continue
+        sound = audio.read(clip.path, clip.inner, rate=RATE)
         cuts = [cut(sound, clip, each, samples=DEFAULT.window, rate=RATE) for each in at]
         for name, of in zip(("features", "embeddings"), describe, strict=True):
             rows[name].append(of([np.asarray(each, np.float32) for each in cuts]))
