@@ -36,6 +36,7 @@ check: style .venv/kernels .venv/librosa  ## lint, type-check and run the tests 
 
 test-slow: .venv/dev .venv/kernels  ## the tests that take minutes, or sound fonts
 	tools/system-packages training cameras
+	$(BIN)/python -m pip install --quiet pillow-heif  # GPL: of no other target
 	$(BIN)/python -m pytest -m slow
 
 test-loaded: .venv/dev .venv/kernels .venv/librosa  ## the tests ten times (ROUNDS=10) beside two busy processes

@@ -1,4 +1,7 @@
-"""HEIC is read where its decoder is installed; elsewhere the error says what to install."""
+"""HEIC is read where its decoder is installed; elsewhere the error says what to install.
+
+The decoder is under the GPL, so that only `make test-slow` installs it.
+"""
 
 import sys
 
@@ -21,6 +24,7 @@ def test_without_the_decoder_the_error_names_the_package_and_its_licence(monkeyp
             decode(data, UPRIGHT)
 
 
+@pytest.mark.slow
 def test_with_the_decoder_it_is_cut_and_turned_upright():
     pytest.importorskip("pillow_heif")
     turned = np.rot90(np.asarray(scene()), -1)
@@ -28,6 +32,7 @@ def test_with_the_decoder_it_is_cut_and_turned_upright():
     assert thumbnail(HEIC, side=32)[:3] == b"\xff\xd8\xff"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGBA"])
 def test_with_the_decoder_grey_and_transparency_are_read(mode):
     heif = pytest.importorskip("pillow_heif")
@@ -40,6 +45,7 @@ def test_with_the_decoder_grey_and_transparency_are_read(mode):
     assert np.abs(pixels.astype(int) - expected).mean() < 4
 
 
+@pytest.mark.slow
 def test_with_the_decoder_what_the_data_holds_is_bounded_before_it_is_decoded():
     pytest.importorskip("pillow_heif")
     assert decode(HEIC, UPRIGHT, max_pixels=64 * 64).shape == (64, 48, 3)

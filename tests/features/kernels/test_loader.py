@@ -54,7 +54,7 @@ def computed(entries, monkeypatch):
 
 def read(*command):
     if not shutil.which(command[0]):
-        pytest.skip(f"{command[0]} is not installed (Debian: binutils)")
+        pytest.skip(f"{command[0]} is not installed: tools/system-packages tests")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
