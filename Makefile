@@ -94,10 +94,10 @@ kernels: .venv/dev  ## compile the kernels that are shipped in features/kernels/
 	tools/system-packages kernels
 	$(BIN)/python tools/build_kernels.py
 
-arm64: .venv/dev  ## the wheel and fast tests (TESTS=) on an emulated aarch64, scores as on this processor (root, Debian)
+arm64: .venv/dev  ## the wheel and fast tests (TESTS=) on an emulated aarch64, scores as on this processor (root, Debian; JSON=FILE)
 	tools/system-packages arm64
 	$(BIN)/python tools/arm64.py $(RESULT)
-	$(BIN)/python tools/arm64_tests.py $(TESTS)
+	$(BIN)/python tools/arm64_tests.py $(RESULT:.json=-tests.json) $(TESTS)
 
 arm-wheels: .venv/serve  ## show that all that serving installs has a wheel for aarch64, at the tested versions
 	$(BIN)/python tools/arm_wheels.py

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Run tests on the emulated aarch64 of `arm64.py`, each process of theirs too.
 
-`make arm64` runs the fast tests of `FOLDERS`; TESTS names others, or what else pytest takes. They
+`make arm64` runs the fast tests of `FOLDERS`; TESTS names others, or what else pytest takes; --json
+writes counts by folder to a file of results. They
 run on a copy of the repository, with the folder that `arm64.py` has unpacked as their root. Linux
 starts the emulator for every program of that processor (binfmt_misc). All of that is set up in
 namespaces which end with the tests: nothing of the machine changes.
@@ -9,18 +10,21 @@ namespaces which end with the tests: nothing of the machine changes.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import measure
+from benchmarks.reporting import results, tables
 from tools import arm64, arm_wheels, package
 
 FOLDERS = (
@@ -49,6 +53,7 @@ from service.cli.main import main
 
 sys.exit(main())
 """
+HEADS = {"passed": "passed", "failed": "failed", "left_out": "left out", "seconds": "s"}
 FILES = {
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
@@ -74,37 +79,49 @@ chroot . /bin/sh -c 'cd "$0" && exec "$@"' "$@"
 """Registers the emulator; then runs a command in a folder of a root, if there are any."""
 
 
-def main(options: list[str]) -> int:
-    """Run pytest with these options, show counts; return its exit code. Raises SystemExit."""
+def main(arguments: list[str]) -> int:
+    """Run pytest, show counts; return its exit code. Raises SystemExit.
+
+    arguments: --json FILE, and what pytest takes; without that the tests of FOLDERS.
+    """
+    parser = argparse.ArgumentParser(prog="tools/arm64_tests.py", description=__doc__)
+    results.add_option(parser)
+    given, options = parser.parse_known_args(arguments)
+    results.check_option(parser, given.json)
+    before = measure.machine()
     emulated = [*UNSHARE, "sh", "-c", SCRIPT, "sh", registration(arm64.emulator())]
-    check(emulated)
+    if refused := refusal(emulated):
+        if options:
+            raise SystemExit(refused)
+        package.say(f"the fast tests are left out: {refused}")
+        return 0
     root = arm64.unpacked(arm64.FOLDER / "root")
     prepare(root, package.build(arm64.FOLDER / "wheel")[0])
     report = below(root, REPORT)
     report.unlink(missing_ok=True)
     pytest = [str(ENVIRONMENT / "bin/python"), "-m", "pytest", *OPTIONS, *(options or FOLDERS)]
-    began = time.monotonic()
     done = subprocess.run(  # noqa: S603 - ours
         [*emulated, str(root), str(REPOSITORY), *pytest], check=False, env=variables()
     )
     if not report.exists():
         raise SystemExit(f"the tests did not come to their end: exit code {done.returncode}")
-    for line in summary(report):
-        package.say(line)
-    package.say(f"tests took {time.monotonic() - began:.0f} s, with the emulator")
+    found = document(report, options, before)
+    tables.publish(given.json, found)
+    package.say(found["note"])
     return done.returncode
 
 
-def check(emulated: list[str]) -> None:
-    """Raise SystemExit where Linux takes no emulator for a namespace."""
+def refusal(emulated: list[str]) -> str:
+    """Return why Linux takes no emulator for a namespace; empty where it does."""
     done = subprocess.run(  # noqa: S603 - ours
         emulated, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise SystemExit(
-            "the tests need Linux 6.7 or later, and leave to make user namespaces and to mount"
-            f" binfmt_misc in them: {done.stderr.strip()}"
-        )
+    if not done.returncode:
+        return ""
+    return (
+        "the tests need Linux 6.7 or later, and leave to make user namespaces and to mount"
+        f" binfmt_misc in them: {done.stderr.strip()}"
+    )
 
 
 def registration(emulator: str) -> str:
@@ -151,20 +168,42 @@ def below(root: Path, path: Path) -> Path:
     return root / path.relative_to("/")
 
 
-def summary(report: Path) -> list[str]:
-    """Return a line of counts, and one for each reason for which tests were left out."""
-    counts, reasons = Counter[str](), Counter[str]()
+def document(report: Path, options: list[str], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the results: a row for each folder of pytest's report, one for all of them.
+
+    before: the machine as it was before the tests.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    reasons = Counter[str]()
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest's
         outcomes = {each.tag: each.get("message", "") for each in case}
+        outcome = "passed"
         if outcomes.keys() & {"failure", "error"}:
-            counts["failed"] += 1
+            outcome = "failed"
         elif "skipped" in outcomes:
+            outcome = "left_out"
             reasons[outcomes["skipped"]] += 1
-        else:
-            counts["passed"] += 1
-    left_out = f"{reasons.total():,} left out"
-    lines = [f"tests: {counts['passed']:,} passed, {counts['failed']:,} failed, {left_out}"]
-    return lines + [f"left out: {count:,}: {why}" for why, count in reasons.most_common()]
+        for what in (folder_of(case.get("classname", "")), "all"):
+            row = rows.setdefault(what, {"what": what, **dict.fromkeys(HEADS, 0)})
+            row[outcome] += 1
+            row["seconds"] += float(case.get("time", "0"))
+    why = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+    return results.document(
+        "arm64-tests",
+        command=" ".join(["make arm64", *([f"TESTS='{' '.join(options)}'"] if options else [])]),
+        settings={"cpu": arm64.CPU},
+        rows=sorted(rows.values(), key=lambda row: str(row["what"]) == "all"),
+        machine=before,
+        heads=HEADS,
+        note=f"Seconds are with the emulator. Left out: {why or 'none'}.",
+    )
+
+
+def folder_of(module: str) -> str:
+    """Return the folder of `FOLDERS` in which a test module lies, or that which is next to it."""
+    path = module.replace(".", "/")
+    inside = (each for each in FOLDERS if path.startswith(f"{each}/"))
+    return next(inside, path.rpartition("/")[0] or path)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ ELSEWHERE = {
     "package": "make package",
     "container": "sudo make container",
     "arm64": "sudo make arm64",
+    "arm64-tests": "sudo make arm64",
     "against": "timbre bench against CHECKOUT",
     "thresholds": "tools/threshold_figures.py",
     "events": "tools/event_figures.py",
