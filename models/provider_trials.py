@@ -106,7 +106,7 @@ class ProviderTrials:
             return
         begin = time.monotonic()
 
-        def waiting() -> None:
+        def report() -> None:
             self._providers.report(
                 "TensorRT builds an engine",
                 model=folder.parent.name,
@@ -118,7 +118,7 @@ class ProviderTrials:
             folder,
             limit_s=self._providers.engine_timeout,
             providers=names,
-            waiting=waiting,
+            report=report,
         )
 
 

@@ -27,7 +27,7 @@ from models.pin import Pin, load_order, read_pin, write_pin
 from models.provider_trials import Plan, ProviderTrials
 from models.providers import CPU, Providers
 from models.session import Session, listed
-from models.verification import LIMIT_S, Verifier, VerifierProcess, within
+from models.verification import LIMIT_S, Verifier, VerifierProcess
 
 if TYPE_CHECKING:
     from features.config import Kind, Tensor
@@ -146,6 +146,7 @@ class Store:
         # Two names of one network share its memory.
         self._sessions: Sessions = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._listed: list[str] = []
         self.loading = ""
         """Which version `first` loads, and for how long once that is long; empty otherwise."""
@@ -191,16 +192,11 @@ class Store:
         version = versions[-1] if version is None else version
         if version not in versions:
             raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
-        with _named(name, version):
-            # Outside the lock: meanwhile others may be loaded.
-            if self._verifier:
-                self._verifier.check(self.path / name / version, self.signature(name, version))
-            read = partial(self._read, name, version, self._plan(name, version))
-            with self._lock:
-                model = self._loaded.get((name, version))
-                if model is None:
-                    model = within(self._verifier.limit_s, read) if self._verifier else read()
-                    self._loaded[name, version] = model
+        # Meanwhile others may be loaded.
+        with _named(name, version), self._lock_of(name, version):
+            model = self._loaded.get((name, version))
+            if model is None:
+                model = self._loaded[name, version] = self._load(name, version)
         return model
 
     def check(self, name: str, version: str, process: VerifierProcess) -> tuple[Manifest, str]:
@@ -264,6 +260,18 @@ class Store:
         except (OSError, ValueError):  # no path has a zero byte
             return ()
 
+    def _load(self, name: str, version: str) -> Model:
+        if not self._verifier:
+            return self._read(name, version, self._plan(name, version))
+        folder, signature = self.path / name / version, self.signature(name, version)
+        self._verifier.check(folder, signature)
+        plan = self._plan(name, version)
+        return self._verifier.load(folder, signature, partial(self._read, name, version, plan))
+
+    def _lock_of(self, name: str, version: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault((name, version), threading.Lock())
+
     def _load_at_start(self, name: str, version: str) -> Model:
         verifier = self._verifier
         if verifier is None or (name, version) in self._loaded:
@@ -273,7 +281,7 @@ class Store:
             plan = self._plan(name, version)
             return self._read(name, version, plan, limit_s=verifier.limit_s)
 
-        def waiting(waited: float, used: float) -> None:
+        def report(waited: float, used: float) -> None:
             self.loading = f"{name} {version} for {waited:.0f} s, {used:.1f} of them on a processor"
             times = {"seconds": round(waited), "processor": round(used, 1)}
             self._providers.report("still loading", model=name, version=version, **times)
@@ -282,7 +290,7 @@ class Store:
         more_s, self.loading = self._trials.longest_s, f"{name} {version}"
         try:
             with _named(name, version):
-                model = verifier.first(folder, signature, read, more_s=more_s, waiting=waiting)
+                model = verifier.first(folder, signature, read, more_s=more_s, report=report)
         finally:
             self.loading = ""
         with self._lock:

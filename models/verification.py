@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.store import Signature
 
 Result = TypeVar("Result")
-Told: TypeAlias = Callable[[float, float], None]
+Report: TypeAlias = Callable[[float, float], None]
 """Gets how long something takes: seconds by the wall clock, and those on a processor."""
 
 LIMIT_S = 30.0
@@ -89,11 +89,11 @@ class VerifierProcess:
         limit_s: float,
         providers: Sequence[str] = (CPU,),
         measured: bool = False,
-        waiting: Callable[[], None] = nothing,
+        report: Callable[[], None] = nothing,
     ) -> dict[str, Any]:
         """Return what `models.verifier_process` answers. Raises ArtefactError with the reason.
 
-        limit_s: seconds, of processor time where the artefact runs on the processor. waiting:
+        limit_s: seconds, of processor time where the artefact runs on the processor. report:
         called every PROGRESS_S seconds until the artefact is loaded.
         """
         process = self._started()
@@ -105,7 +105,7 @@ class VerifierProcess:
             process.stdin.write(line)
             process.stdin.flush()
         on_processor = tuple(providers) == (CPU,)
-        answer = self._answer(process, limit_s, waiting, on_processor=on_processor)
+        answer = self._answer(process, limit_s, report, on_processor=on_processor)
         if not answer:
             code = self._end()
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -133,7 +133,7 @@ class VerifierProcess:
         self,
         process: subprocess.Popen[bytes],
         limit_s: float,
-        waiting: Callable[[], None],
+        report: Callable[[], None],
         *,
         on_processor: bool,
     ) -> bytes:
@@ -156,7 +156,7 @@ class VerifierProcess:
                 self._end(kill=True)
                 raise overdue(limit_s) if used >= limit_s else starved(waited, used)
             pause = max(LEAST_S, limit_s - used)
-            waiting()
+            report()
 
     def _end(self, *, kill: bool = False) -> int:
         """End the process, if there is one; return its exit code."""
@@ -187,15 +187,15 @@ def verify(
     *,
     limit_s: float,
     providers: Sequence[str] = (CPU,),
-    waiting: Callable[[], None] = nothing,
+    report: Callable[[], None] = nothing,
 ) -> None:
     """Raise ArtefactError if an artefact does not load in a new process within the limit.
 
-    providers: names, best first; the artefact must run on the first. waiting: called every
+    providers: names, best first; the artefact must run on the first. report: called every
     PROGRESS_S seconds until it is loaded.
     """
     with VerifierProcess() as process:
-        process.load(folder, limit_s=limit_s, providers=providers, waiting=waiting)
+        process.load(folder, limit_s=limit_s, providers=providers, report=report)
 
 
 def measure(
@@ -203,12 +203,12 @@ def measure(
     *,
     limit_s: float,
     providers: Sequence[str],
-    waiting: Callable[[], None] = nothing,
+    report: Callable[[], None] = nothing,
 ) -> Measured:
     """Return how an artefact runs on the first of the providers; otherwise as `verify`."""
     with VerifierProcess() as process:
         found = process.load(
-            folder, limit_s=limit_s, providers=providers, waiting=waiting, measured=True
+            folder, limit_s=limit_s, providers=providers, report=report, measured=True
         )
     return Measured(found["ms"], found["off"])
 
@@ -233,8 +233,8 @@ def starved(waited: float, used: float) -> Overdue:
     )
 
 
-def untold(_waited: float, _used: float) -> None:
-    """Tell nobody."""
+def no_report(_waited: float, _used: float) -> None:
+    """Report nothing."""
 
 
 def within(
@@ -242,13 +242,13 @@ def within(
     work: Callable[[], Result],
     *,
     more_s: float = 0.0,
-    waiting: Told = untold,
+    report: Report = no_report,
 ) -> Result:
     """Return the result of `work`, done in a thread, or raise what it raises.
 
     Raises Abandoned when it takes longer; the thread does not keep the process alive. limit_s:
     seconds of processor time, and PATIENCE times as many by the wall clock. more_s: by the wall
-    clock, for what other processes do for it. waiting: called every PROGRESS_S seconds with the
+    clock, for what other processes do for it. report: called every PROGRESS_S seconds with the
     seconds that were waited and those of processor time.
     """
     done: Future[Result] = Future()
@@ -275,7 +275,7 @@ def within(
             raise Abandoned(str(overdue(limit_s)))
         if waited >= longest:
             raise Abandoned(str(starved(waited, used)))
-        waiting(waited, used)
+        report(waited, used)
 
 
 class Verifier:
@@ -312,7 +312,7 @@ class Verifier:
         work: Callable[[], Result],
         *,
         more_s: float = 0.0,
-        waiting: Told = untold,
+        report: Report = no_report,
     ) -> Result:
         """Return what `work` does, which loads a version at the start, as `within` does.
 
@@ -320,8 +320,23 @@ class Verifier:
         """
         if self._abandoned:
             self.check(folder, signature)
+        return self.load(folder, signature, work, more_s=more_s, report=report)
+
+    def load(
+        self,
+        folder: Path,
+        signature: Signature,
+        work: Callable[[], Result],
+        *,
+        more_s: float = 0.0,
+        report: Report = no_report,
+    ) -> Result:
+        """Return what `work` does, which loads a version, as `within` does.
+
+        A version that raised ArtefactError is rejected by `check` until its files change.
+        """
         try:
-            result = within(self.limit_s, work, more_s=more_s, waiting=waiting)
+            result = within(self.limit_s, work, more_s=more_s, report=report)
         except ArtefactError as error:
             self._abandoned |= isinstance(error, Abandoned)
             self.record(folder, signature, str(error))

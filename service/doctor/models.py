@@ -89,7 +89,7 @@ def check_providers(artefacts: list[Artefact], settings: Settings) -> Iterator[F
             for each in networks:
                 names = found[found.index(name) :]
                 runs[each.name] = measure(
-                    each.folder, limit_s=limit_s, providers=names, waiting=_waiting(what, each)
+                    each.folder, limit_s=limit_s, providers=names, report=_report(what, each)
                 )
         except ArtefactError as error:
             yield attention(what, one_line(error), WHY)
@@ -98,7 +98,7 @@ def check_providers(artefacts: list[Artefact], settings: Settings) -> Iterator[F
             yield good(what, shown or "listed, and no network to try it with")
 
 
-def _waiting(what: str, artefact: Artefact) -> Callable[[], None]:
+def _report(what: str, artefact: Artefact) -> Callable[[], None]:
     return lambda: say(f"{what} still loads {artefact.name}: TensorRT builds engines", error=True)
 
 

@@ -92,7 +92,7 @@ class Gateway:
         self.updater = VersionUpdater(self.registry, self.scanner, prepare=self.queue.prepare)
         self._shutting_down = False
         self.opening: asyncio.Task[None]
-        self.held: Callable[[], bool] = lambda: False
+        self.waits_for_others: Callable[[], bool] = lambda: False
         """Whether to take no work yet though all is open, as others on the port do not."""
         self.loop_monitor = LoopMonitor(
             has_work=lambda: self._work > 0, observe=self.metrics.loop_lag.observe
@@ -122,10 +122,8 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Whether new work is accepted."""
-        return self._settled and not (
-            self._shutting_down or self.queue.unavailable or self.held() or self.hangs
-        )
+        """Whether probes are told so: new work is accepted, and no model hangs."""
+        return self._not_ready is None
 
     @property
     def hangs(self) -> str:
@@ -237,17 +235,32 @@ class Gateway:
             self._jobs.end(job.id, labels)
 
     def check_ready(self) -> None:
+        """Raise as `check_accepts` does, and Busy when a model hangs, though the others go on."""
+        if error := self._not_ready:
+            raise error
+
+    def check_accepts(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
+        if error := self._not_accepting:
+            raise error
+
+    @property
+    def _not_ready(self) -> Leaving | Busy | None:
+        return self._not_accepting or (Busy(self.hangs) if self.hangs else None)
+
+    @property
+    def _not_accepting(self) -> Leaving | Busy | None:
         if self._shutting_down:
-            raise Leaving("the server is shutting down")
+            return Leaving("the server is shutting down")
         if not self.registry.loaded:
-            raise Busy(self.registry.loading)
+            return Busy(self.registry.loading)
         if self.queue.unavailable:
-            raise Busy(self.queue.unavailable)
+            return Busy(self.queue.unavailable)
         if not self._settled:
-            raise Busy("the workers are still loading the models")
-        if self.held():
-            raise Busy("another gateway on this port is not ready")
+            return Busy("the workers are still loading the models")
+        if self.waits_for_others():
+            return Busy("another gateway on this port is not ready")
+        return None
 
     def check_load(self) -> None:
         """Raise Busy when load has been shed for so long that no new stream should be accepted."""
@@ -272,8 +285,8 @@ class Gateway:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count work in flight; shutdown waits for it. Raises as `check_ready` does."""
-        self.check_ready()
+        """Count work in flight; shutdown waits for it. Raises as `check_accepts` does."""
+        self.check_accepts()
         self._work += 1
         self.loop_monitor.wake()
         try:

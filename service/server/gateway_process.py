@@ -78,7 +78,7 @@ async def _serve(
     on_stop_signal(stopping.set, limit_s=settings.grace + CLEANUP_S)
     app = build_app()
     if shared_port:
-        app[GATEWAY].held = shared_port.holds
+        app[GATEWAY].waits_for_others = shared_port.waits_for_others
         app.on_response_prepare.append(partial(_disconnect_unless_ready, shared_port))
     running = runner(app, settings, shutdown_s=1.0)
     await running.setup()

@@ -12,7 +12,7 @@ from pathlib import Path
 CLOSED, STARTING, READY = range(3)
 """Its ports are closed; they are open, and work gets 503; it takes work, or did once."""
 FILE = "gateways"
-HOLD_S = 2.0
+CLOSING_S = 2.0
 """How long a ready gateway waits for another, which may hang, to close its ports."""
 
 
@@ -44,7 +44,7 @@ class SharedPort:
 
     def __init__(self, states: GatewayStates, number: int) -> None:
         self._states, self._number = states, number
-        self._hold_until = math.inf
+        self._wait_until = math.inf
 
     def claim(self) -> bool:
         """Return whether to have the ports open before this gateway is ready."""
@@ -59,14 +59,14 @@ class SharedPort:
     def ready(self) -> None:
         """Tell that this gateway is ready: those that are not close their ports."""
         self._states.set(self._number, READY)
-        self._hold_until = time.monotonic() + HOLD_S
+        self._wait_until = time.monotonic() + CLOSING_S
 
     @property
     def is_ready(self) -> bool:
         """Whether `ready` was called."""
-        return self._hold_until < math.inf
+        return self._wait_until < math.inf
 
-    def holds(self) -> bool:
+    def waits_for_others(self) -> bool:
         """Return whether this gateway should say that it is not ready, though it is.
 
         Who hears that it is may reach another one next, which still answers 503.
@@ -74,4 +74,4 @@ class SharedPort:
         if not self.is_ready:
             return True
         others_start = self._states.has(STARTING, beside=self._number)
-        return others_start and time.monotonic() < self._hold_until
+        return others_start and time.monotonic() < self._wait_until

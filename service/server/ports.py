@@ -18,8 +18,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.grpc_api.server import GrpcServer
 
-LOOK_S = 0.05
-"""Seconds between two looks at the other gateways on the port."""
+POLL_S = 0.05
+"""Seconds after which the states of the other gateways are read again."""
 GRPC_S = 0.5
 """Seconds for calls in progress when the ports are closed before the gateway was ready."""
 
@@ -37,13 +37,13 @@ async def share(ports: Ports, shared: SharedPort, stopping: asyncio.Event) -> No
         else:
             await ports.close(grace=GRPC_S)
             shared.closed()
-        await asyncio.wait(ends, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
     if gateway.opening.done() and not gateway.opening.exception():
         shared.ready()
         await ports.open()
-        while shared.holds() and not stopped.done():
-            await asyncio.wait((stopped,), timeout=LOOK_S)
-        gateway.held = lambda: False
+        while shared.waits_for_others() and not stopped.done():
+            await asyncio.wait((stopped,), timeout=POLL_S)
+        gateway.waits_for_others = lambda: False
     stopped.cancel()
 
 

@@ -27,8 +27,8 @@ from service.server.sockets import bind, bind_address
 from service.server.systemd import Systemd
 from service.settings import Settings
 
-CANNOT_SERVE = 1
-"""Exit code of a gateway that has logged the reason."""
+CANNOT_SERVE = 3
+"""Exit code of a gateway that has logged the reason; 1 is that of any error in Python."""
 START_S = 60.0
 """It has so long until its first heartbeat: imports take a while on a busy machine."""
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -54,7 +54,7 @@ class Child:
     last_heartbeat: float = 0.0
     exits: int = 0
     cannot_serve: bool = False
-    """Whether it is a gateway that has ended with the exit code of that, the last time."""
+    """Whether it is a gateway that has ended with the exit code of that, and is not started yet."""
     due: float = 0.0
 
 
@@ -174,6 +174,7 @@ class Supervisor:
             ),
         )
         child.process.start()
+        child.cannot_serve = False
         if child.exits:
             self._metrics.restarts.add(child.role)
         sender.close()
@@ -254,18 +255,17 @@ def _run_child(
 
     listener = bind(settings, shared=True)
     shared_limits, event_bus = _shared(settings, shared_folder, number=number)
-    raise SystemExit(
-        gateway_process.run(
-            settings,
-            listener,
-            since=since,
-            heartbeat=heartbeat,
-            shared_limits=shared_limits,
-            event_bus=event_bus,
-            metrics=metrics,
-            shared_port=SharedPort(GatewayStates(shared_folder, count=settings.gateways), number),
-        )
+    failed = gateway_process.run(
+        settings,
+        listener,
+        since=since,
+        heartbeat=heartbeat,
+        shared_limits=shared_limits,
+        event_bus=event_bus,
+        metrics=metrics,
+        shared_port=SharedPort(GatewayStates(shared_folder, count=settings.gateways), number),
     )
+    raise SystemExit(CANNOT_SERVE if failed else 0)
 
 
 def _name(role: str, number: int) -> str:

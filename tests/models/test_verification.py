@@ -1,5 +1,6 @@
 """An artefact that never loads, or ends the process that loads it, is rejected within a limit."""
 
+import json
 import os
 import re
 import shutil
@@ -191,30 +192,27 @@ def test_what_gets_no_processor_is_waited_for_and_told(monkeypatch):
     monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
     told, given = [], threading.Event()
 
-    def waiting(waited, used):
+    def report(waited, used):
         told.append((waited, used))
         if waited > 0.2:
             given.set()
 
-    assert within(0.1, lambda: given.wait(60) and 42, waiting=waiting) == 42
+    assert within(0.1, lambda: given.wait(60) and 42, report=report) == 42
     assert all(used < 0.1 for _, used in told)
 
 
 def test_work_that_waits_has_a_multiple_of_its_limit_by_the_clock_and_no_more(monkeypatch):
     monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
-    told, given = [], threading.Event()
+    told, given, longest_s = [], threading.Event(), 0.05 * verification.PATIENCE
+    with pytest.raises(Abandoned, match=r"within \d+ s, in which it had a processor for 0\.\d"):
+        within(0.05, given.wait, report=lambda waited, _: told.append(waited))
+    assert max(told, default=0) < longest_s
 
-    def waiting(waited, _):
-        told.append(waited)
+    def report(waited, _):
+        if waited > longest_s:
+            given.set()
 
-    with pytest.raises(Abandoned, match=r"within \d s, in which it had a processor for 0\.\d"):
-        within(0.05, given.wait, waiting=waiting)
-    assert max(told) < 0.05 * verification.PATIENCE
-    bounded = len(told)
-    with pytest.raises(Abandoned):
-        within(0.05, given.wait, more_s=0.3, waiting=waiting)
-    assert max(told[bounded:]) > 0.05 * verification.PATIENCE
-    given.set()
+    assert within(0.05, lambda: given.wait(60) and 42, more_s=60, report=report) == 42
 
 
 def loading_threads():
@@ -252,6 +250,41 @@ def test_a_version_that_waits_for_ever_is_rejected_at_the_start_and_an_older_one
     assert not thread.is_alive()
 
 
+def test_a_version_that_waits_once_it_is_verified_is_rejected_until_its_files_change(
+    trio, monkeypatch
+):
+    monkeypatch.setattr(verification, "verify", lambda *_, **__: None)
+    monkeypatch.setattr(verification, "PATIENCE", 0.01)
+    store = Store(trio.parents[1], load_timeout=60)
+    with kept_waiting(trio / "model.onnx"):
+        with pytest.raises(ArtefactError, match="in which it had a processor for"):
+            store.load("trio")
+        left = loading_threads()
+        with pytest.raises(ArtefactError, match="in which it had a processor for"):
+            store.load("trio")
+        assert loading_threads() == left
+    for thread in left:
+        thread.join(60)
+    monkeypatch.undo()
+    os.utime(trio / "model.onnx", (1, 1))
+    assert store.load("trio").version == "1"
+
+
+def test_while_a_version_waits_others_are_loaded(artefacts, monkeypatch):
+    shutil.copytree(artefacts / "trio" / "1", artefacts / "trio" / "2")
+    manifest = artefacts / "trio" / "2" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": "2"}))
+    monkeypatch.setattr(verification, "verify", lambda *_, **__: None)
+    store = Store(artefacts, load_timeout=60)
+    with ThreadPoolExecutor() as pool:
+        with kept_waiting(artefacts / "trio" / "2" / "model.onnx") as lease:
+            waiting = pool.submit(store.load, "trio", "2")
+            assert store.load("trio", "1").version == "1"
+            while not lease.keeps_somebody:
+                assert not waiting.done()
+        assert waiting.result(60).version == "2"
+
+
 def test_a_version_that_waits_shorter_is_served_at_the_start(artefacts, monkeypatch):
     monkeypatch.setattr(verification, "PROGRESS_S", 0.02)
     store, told = Store(artefacts, load_timeout=60), threading.Event()
@@ -272,12 +305,12 @@ def test_an_artefact_whose_process_gets_no_processor_is_not_rejected(trio, start
     monkeypatch.setattr(verification, "PROGRESS_S", 0.1)
     limit_s, begin = 3.0, time.monotonic()
 
-    def waiting():
+    def report():
         # Stopped by the kernel, as on a machine that has no time for it.
         late = time.monotonic() - begin > limit_s + 0.5
         started[0].send_signal(signal.SIGCONT if late else signal.SIGSTOP)
 
-    verify(trio, limit_s=limit_s, waiting=waiting)
+    verify(trio, limit_s=limit_s, report=report)
     assert time.monotonic() - begin > limit_s
     assert [process.returncode for process in started] == [0]
 
@@ -289,7 +322,7 @@ def test_an_artefact_whose_process_never_gets_a_processor_is_rejected_in_the_end
     monkeypatch.setattr(verification, "PATIENCE", 1.2)
     stop = lambda: started[0].send_signal(signal.SIGSTOP)  # noqa: E731
     with pytest.raises(ArtefactError, match=r"within 1 s, in which it had a processor for 0\.\d"):
-        verify(trio, limit_s=1, waiting=stop)
+        verify(trio, limit_s=1, report=stop)
 
 
 def test_one_process_loads_one_after_the_other_and_is_replaced_when_one_ends_it(
@@ -321,7 +354,7 @@ def test_the_process_ends_when_who_started_it_is_gone(artefacts, tmp_path):
         "process = module.VerifierProcess()\n"
         "wait = lambda: (print(process._process.pid, flush=True), os._exit(0))\n"
         "module.PROGRESS_S = 0.1\n"
-        f"process.load(Path({str(endless)!r}), limit_s=600, waiting=wait)\n"
+        f"process.load(Path({str(endless)!r}), limit_s=600, report=wait)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -48,25 +48,25 @@ def test_when_the_only_one_that_is_ready_has_ended_the_others_have_the_port(stat
 
 def test_it_is_not_ready_while_another_would_answer_with_503(gateways):
     first, second, _ = gateways
-    assert first.holds()
+    assert first.waits_for_others()
     first.claim()
     second.claim()
     first.ready()
-    assert first.holds()
+    assert first.waits_for_others()
     second.closed()
-    assert not first.holds()
+    assert not first.waits_for_others()
     second.claim()
     second.ready()
-    assert not first.holds()
-    assert not second.holds()
+    assert not first.waits_for_others()
+    assert not second.waits_for_others()
 
 
 def test_one_that_hangs_holds_the_others_up_for_a_while_only(gateways, monkeypatch):
-    monkeypatch.setattr(gateway_states, "HOLD_S", 0.0)
+    monkeypatch.setattr(gateway_states, "CLOSING_S", 0.0)
     gateways[1].claim()
-    assert gateways[0].holds()
+    assert gateways[0].waits_for_others()
     gateways[0].ready()
-    assert not gateways[0].holds()
+    assert not gateways[0].waits_for_others()
 
 
 def test_memory_that_is_full_is_an_error_of_the_start(tmp_path, monkeypatch):

@@ -3,11 +3,15 @@
 import asyncio
 import os
 import signal
+import time
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.server.supervisor import CANNOT_SERVE, Supervisor
+from service.settings import Settings
 from tests.service.cli.test_serve import Process
 from tests.service.conftest import begin, noise, pcm, until, wav
 
@@ -82,3 +86,21 @@ async def test_every_count_is_exact_over_the_gateways_and_after_one_was_killed(s
     answered = sum(outcomes)
     assert answered <= found[COUNTED] - 30 <= len(load)
     assert 3 * answered <= found["windows_total", "toy"] - 91 <= 3 * len(load)
+
+
+def test_only_a_gateway_that_has_ended_by_itself_cannot_serve(artefacts):
+    watching = Supervisor(Settings(port=0, artefacts=artefacts), since=time.monotonic())
+    (gateway,) = watching._children
+    ended = SimpleNamespace(exitcode=0, is_alive=lambda: False)
+    try:
+        for code, cannot_serve in ((CANNOT_SERVE, True), (1, False), (-9, False)):
+            ended.exitcode, gateway.process = code, ended
+            watching._schedule_restart(gateway, time.monotonic())
+            assert watching._cannot_serve is cannot_serve
+        gateway.cannot_serve = True
+        watching._start(gateway)
+        assert not watching._cannot_serve
+    finally:
+        watching._stop()
+        for each in (watching._reserved, watching._wake, watching._signal_socket):
+            each.close()
