@@ -6,8 +6,9 @@ import hashlib
 import os
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -140,13 +141,10 @@ class Store:
         self._providers = providers or Providers()
         self._trials = ProviderTrials(self._providers, limit_s=load_timeout or 0.0)
         # A model is released when its last user drops it.
-        self._loaded: weakref.WeakValueDictionary[tuple[str, str], Model] = (
-            weakref.WeakValueDictionary()
-        )
+        self._loaded = weakref.WeakValueDictionary[tuple[str, str], Model]()
         # Two names of one network share its memory.
         self._sessions: Sessions = weakref.WeakValueDictionary()
-        self._lock = threading.Lock()
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
         self._listed: list[str] = []
         self.loading = ""
         """Which version `first` loads, and for how long once that is long; empty otherwise."""
@@ -192,8 +190,7 @@ class Store:
         version = versions[-1] if version is None else version
         if version not in versions:
             raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
-        # Meanwhile others may be loaded.
-        with _named(name, version), self._lock_of(name, version):
+        with _named(name, version), self._locks[name, version]:
             model = self._loaded.get((name, version))
             if model is None:
                 model = self._loaded[name, version] = self._load(name, version)
@@ -222,8 +219,8 @@ class Store:
 
         It is the newest complete version, unless one is pinned. A process for each would take too
         long here: a version is loaded in a thread. One that is late is rejected; what cannot be
-        ended, such as a single operator or a wait for a device, keeps its thread until the process
-        ends. There is one at most: versions after it are loaded in a process of their own first.
+        ended, such as a wait for a device, keeps its thread; there is one such thread at most, for
+        versions after it are loaded in a process of their own first.
 
         Raises NotFound, and ArtefactError with the first reason when every version is rejected.
         """
@@ -268,10 +265,6 @@ class Store:
         plan = self._plan(name, version)
         return self._verifier.load(folder, signature, partial(self._read, name, version, plan))
 
-    def _lock_of(self, name: str, version: str) -> threading.Lock:
-        with self._lock:
-            return self._locks.setdefault((name, version), threading.Lock())
-
     def _load_at_start(self, name: str, version: str) -> Model:
         verifier = self._verifier
         if verifier is None or (name, version) in self._loaded:
@@ -293,15 +286,14 @@ class Store:
                 model = verifier.first(folder, signature, read, more_s=more_s, report=report)
         finally:
             self.loading = ""
-        with self._lock:
+        with self._locks[name, version]:
             return self._loaded.setdefault((name, version), model)
 
     def _pin_at_start(self, name: str) -> Pin | None:
         """Return the pin; one that cannot be read must not keep a server from starting."""
-        try:
+        with suppress(ArtefactError):
             return self.pin(name)
-        except ArtefactError:
-            return None
+        return None
 
     def _plan(self, name: str, version: str) -> Plan:
         """Return which providers are left to open a version on, after a trial of each before."""

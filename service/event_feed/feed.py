@@ -59,6 +59,16 @@ class Bus(Protocol):
         """Send and deliver nothing more."""
 
 
+def open_bus(redis: str) -> Bus | None:
+    """Return the bus through Redis, if there is an address. Raises Unprocessable on an invalid."""
+    if not redis:
+        return None
+    # Imported here so that a server without Redis never loads it.
+    from service.event_feed.redis_bus import RedisBus
+
+    return RedisBus(redis)
+
+
 class EventFeed:
     """Takes the events of this gateway's streams; gives those of all gateways to followers."""
 

@@ -21,7 +21,7 @@ from common.errors import Busy, Leaving, TimbreError
 from common.memory import trim
 from features.config import Tensor
 from models.store import Model, Store
-from service.event_feed.feed import Bus, EventFeed
+from service.event_feed.feed import Bus, EventFeed, open_bus
 from service.inference.artefact_store import open_store
 from service.inference.job_counter import KINDS, JobCounter
 from service.inference.load_shedding import CLIPS_S, QUIET_S, LoadShedder
@@ -108,7 +108,7 @@ class Gateway:
         self._idle = asyncio.Event()
         self._ids = itertools.count()
         self._origin = uuid.uuid4().hex[:8]
-        self.feed = EventFeed(origin=self._origin, bus=event_bus or _event_bus(settings))
+        self.feed = EventFeed(origin=self._origin, bus=event_bus or open_bus(settings.redis))
 
     @property
     def models(self) -> list[Model]:
@@ -122,8 +122,12 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Whether probes are told so: new work is accepted, and no model hangs."""
-        return self._not_ready is None
+        """Whether `check_ready` raises nothing."""
+        try:
+            self.check_ready()
+        except TimbreError:
+            return False
+        return True
 
     @property
     def hangs(self) -> str:
@@ -236,31 +240,22 @@ class Gateway:
 
     def check_ready(self) -> None:
         """Raise as `check_accepts` does, and Busy when a model hangs, though the others go on."""
-        if error := self._not_ready:
-            raise error
+        self.check_accepts()
+        if self.hangs:
+            raise Busy(self.hangs)
 
     def check_accepts(self) -> None:
         """Raise Leaving at shutdown; Busy while models load or the queue is unavailable."""
-        if error := self._not_accepting:
-            raise error
-
-    @property
-    def _not_ready(self) -> Leaving | Busy | None:
-        return self._not_accepting or (Busy(self.hangs) if self.hangs else None)
-
-    @property
-    def _not_accepting(self) -> Leaving | Busy | None:
         if self._shutting_down:
-            return Leaving("the server is shutting down")
+            raise Leaving("the server is shutting down")
         if not self.registry.loaded:
-            return Busy(self.registry.loading)
+            raise Busy(self.registry.loading)
         if self.queue.unavailable:
-            return Busy(self.queue.unavailable)
+            raise Busy(self.queue.unavailable)
         if not self._settled:
-            return Busy("the workers are still loading the models")
+            raise Busy("the workers are still loading the models")
         if self.waits_for_others():
-            return Busy("another gateway on this port is not ready")
-        return None
+            raise Busy("another gateway on this port is not ready")
 
     def check_load(self) -> None:
         """Raise Busy when load has been shed for so long that no new stream should be accepted."""
@@ -352,14 +347,6 @@ class Gateway:
             log("grace period expired", unfinished=self._work)
         finally:
             await self.feed.close()
-
-
-def _event_bus(settings: Settings) -> Bus | None:
-    if not settings.redis:
-        return None
-    from service.event_feed.redis_bus import RedisBus
-
-    return RedisBus(settings.redis)
 
 
 def _queue(settings: Settings, store: Store, registry: ModelRegistry, metrics: Metrics) -> JobQueue:

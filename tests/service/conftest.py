@@ -226,7 +226,7 @@ async def serve(artefacts):
         yield start
 
 
-async def until(condition, *, seconds=60):
+async def until(condition, *, seconds=300):
     """Wait for something that has no event of its own."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - there is no event

@@ -202,7 +202,7 @@ def start_server(folder, artefacts):
     for line in process.stderr:
         if " ready " in line:
             return process
-    raise AssertionError(process.wait(10))
+    raise AssertionError(process.wait(120))
 
 
 def test_a_killed_server_leaves_the_training_and_the_next_one_tells_the_truth(folder, artefacts):

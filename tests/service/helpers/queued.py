@@ -34,7 +34,7 @@ def is_alive(pid):
     return identity(pid) != ""
 
 
-def wait_until_gone(pid, *, seconds=60):
+def wait_until_gone(pid, *, seconds=300):
     """Wait for the end of a process that is no child of this one."""
     end = time.monotonic() + seconds
     while is_alive(pid):

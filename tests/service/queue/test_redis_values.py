@@ -147,7 +147,7 @@ async def test_a_stream_of_jobs_that_takes_none_is_replaced(key, damage, running
         client.set(key, "x")
     else:
         client.xadd(key, {"job": b"junk"}, id=LAST_ENTRY)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             try:
                 await running.submit(job(1, live=key == LIVE_JOBS))

@@ -17,7 +17,7 @@ def manager(tmp_path, monkeypatch):
     """The socket that a service manager listens on."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(30)
+        listening.settimeout(120)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield listening
 
@@ -44,7 +44,7 @@ def test_an_address_without_a_file_is_one_that_begins_with_an_at_sign(monkeypatc
     name = f"timbre-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
-        listening.settimeout(5)
+        listening.settimeout(120)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         Systemd().ready()
         assert listening.recv(100) == b"READY=1"
@@ -82,7 +82,7 @@ def test_a_server_is_ready_once_it_serves_then_alive_every_second_then_stopping(
         process.send_signal(signal.SIGTERM)
         while manager.recv(100) != b"STOPPING=1":
             pass
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.communicate()

@@ -220,7 +220,7 @@ def request_start(port, authorities):
     """Return the start of the response to one request over a new connection."""
     context = ssl.create_default_context(cafile=authorities)
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=120) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
     ):
         secure.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

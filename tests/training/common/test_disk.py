@@ -84,7 +84,7 @@ def begin(function, folder):
 
 def end(process):
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(120)
     process.stdout.close()
 
 

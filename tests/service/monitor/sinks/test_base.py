@@ -122,7 +122,7 @@ async def test_a_queue_that_is_cancelled_while_its_sink_fails_ends():
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await asyncio.gather(task, return_exceptions=True)
         assert task.done()
 
@@ -143,7 +143,7 @@ async def test_what_was_put_is_written_when_it_is_taken_or_has_given_way():
     await asyncio.sleep(0)
     assert not first.done()
     shelf.gate.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await asyncio.gather(first, second)
     assert [record.minute_ms for record in shelf.taken] == [0, 1, 2, 3, 4]
     await queue.close(task)

@@ -40,7 +40,7 @@ async def broker(tmp_path, *, port=0, password=""):
         "mosquitto", "-c", str(config), stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -62,7 +62,7 @@ class Reader:
         self._client, self.last, self.all = client, {}, []
 
     async def until(self, topic, payload=None):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while topic not in self.last or payload not in {None, self.last[topic]}:
                 message = await anext(self._client.messages)
                 self.last[message.topic.value] = message.payload.decode()

@@ -15,7 +15,7 @@ from tests.service.monitor.sinks.test_text_files import MINUTE, NASTY, PROBLEM, 
 def receiver():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving:
         receiving.bind(("127.0.0.1", 0))
-        receiving.settimeout(30)
+        receiving.settimeout(120)
         yield receiving
 
 

@@ -60,10 +60,10 @@ def test_the_page_is_served_on_loopback_until_the_person_ends_it(folder):
             for line in process.stdout
             if (found := re.search(r"http://127\.0\.0\.1:\d+/\S+/", line))
         )
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             assert b"<title>Clean pictures</title>" in answer.read()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=120)
         assert process.returncode == 130
         assert f"deleted pictures are in {folder / '.trash'}" in said
     finally:

@@ -143,7 +143,7 @@ def test_killed_while_packing_nothing_is_half_written(tmp_path, draw):
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(120)
     assert not (tmp_path / "out").exists()
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pictures"]
