@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> None:
         f"{len(found.pictures):,} pictures: "
         + ", ".join(f"{counts[kind]:,} {name}" for kind, name in NAMES.items())
     )
-    if result.accuracy:
+    if result.accuracy is not None:
         right = f"{result.accuracy:.0%} of held-out pictures"
         print(f"suspect labels: from models that are right on {right}")
     else:

@@ -40,8 +40,8 @@ class ScanResult:
 
     found: Listing
     findings: list[Finding]
-    accuracy: float
-    """Share of held-out pictures whose label the models predict."""
+    accuracy: float | None
+    """Share of held-out pictures whose label the models predict; None without any."""
 
     def counts(self) -> Counter[str]:
         """Return the number of findings of each kind."""
@@ -93,10 +93,10 @@ def _labels(
     seed: int,
     jobs: int,
     stage: Stage,
-) -> tuple[list[Finding], float]:
+) -> tuple[list[Finding], float | None]:
     rows = table.rows[~table.blank]
     if not len(rows):
-        return [], 0.0
+        return [], None
     with stage("describe the pictures") as progress:
         described = _described(found, rows.tolist(), jobs, progress)
     labels = [found.pictures[row].label for row in rows]

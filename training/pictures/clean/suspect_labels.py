@@ -49,8 +49,8 @@ class SuspectLabels(NamedTuple):
     """The suspect pictures, and the accuracy of the models."""
 
     found: list[SuspectLabel]
-    accuracy: float
-    """Share of held-out pictures whose label is predicted; 0 without cross-validation."""
+    accuracy: float | None
+    """Share of held-out pictures whose label is predicted; None without cross-validation."""
 
 
 def describe(pixels: Pixels) -> npt.NDArray[np.float32]:
@@ -90,7 +90,7 @@ def find_suspect_labels(
     names = {name: i for i, name in enumerate(sorted(set(labels)))}
     label = np.array([names[name] for name in labels])
     if len(names) < 2 or len(label) < FOLDS * 2:
-        return SuspectLabels([], 0.0)
+        return SuspectLabels([], None)
     fold = assign(labels, group, [1 / FOLDS] * FOLDS, seed=seed)
     given, suggested, rng = (
         np.ones(len(label)),

@@ -42,11 +42,15 @@ def folds(
     by_group, known = _by_group(labels, groups, count, seed), set(sources)
     if len(known) < 2:
         return by_group
+    if np.bincount(labels).max() < 2:
+        return []
     if len(known) <= most_sources:
         found: Any = LeaveOneGroupOut().split(labels, labels, list(sources))
     else:
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        found = splitter.split(labels, labels, list(sources))
+        numbers = np.unique(np.array(sources), return_inverse=True)[1]
+        most = _possible(labels, numbers, count)
+        splitter = StratifiedGroupKFold(most, shuffle=True, random_state=seed)
+        found = splitter.split(labels, labels, numbers)
     apart = [
         _apart(Parts(train, test), labels, groups, by_group[number % len(by_group)])
         if by_group
@@ -69,8 +73,7 @@ def _by_group(labels: Labels, groups: Labels, count: int, seed: int) -> list[Par
 
     if len(np.unique(groups)) < 2 or np.bincount(labels).max() < 2:
         return []
-    pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
-    count = max(2, min(count, int(np.bincount(pairs[:, 0])[np.unique(labels)].min())))
+    count = _possible(labels, groups, count)
     with warnings.catch_warnings():
         # Of a class with a single row: it is learnt in all folds but one, and judged in none.
         warnings.filterwarnings("ignore", "The least populated class")
@@ -81,6 +84,12 @@ def _by_group(labels: Labels, groups: Labels, count: int, seed: int) -> list[Par
             grouped = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
             found = list(grouped.split(labels, labels, groups))
     return [Parts(train, test) for train, test in found if len(train) and len(test)]
+
+
+def _possible(labels: Labels, groups: Labels, count: int) -> int:
+    """Return how many folds there are: the groups of the smallest class at most, 2 at least."""
+    pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
+    return max(2, min(count, int(np.bincount(pairs[:, 0])[np.unique(labels)].min())))
 
 
 def _apart(parts: Parts, labels: Labels, groups: Labels, some: Parts) -> Parts:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 
+from training.pictures.clean import command
 from training.pictures.clean.command import main
 
 CODE = "import sys; from training.pictures.clean.command import main; sys.exit(main(sys.argv[1:]))"
@@ -39,6 +41,13 @@ def test_of_one_label_no_accuracy_is_told(folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "suspect labels: none could be looked for" in printed
     assert "0%" not in printed
+
+
+def test_models_that_are_never_right_are_told(folder, tmp_path, capsys, monkeypatch):
+    real = command.scan
+    monkeypatch.setattr(command, "scan", lambda *a, **b: replace(real(*a, **b), accuracy=0.0))
+    assert main([str(folder), "--list", str(tmp_path / "all.csv")]) == 0
+    assert "right on 0% of held-out pictures" in capsys.readouterr().out
 
 
 def test_a_folder_without_pictures_is_told(tmp_path, capsys):

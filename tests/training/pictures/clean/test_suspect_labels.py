@@ -67,6 +67,15 @@ def test_no_more_than_a_share_is_doubted(material):
     )
 
 
+def test_too_few_pictures_have_no_accuracy_and_models_that_are_never_right_have_0(material):
+    described, _ = material
+    few = find_suspect_labels(described[:9], ["a", "b", "c"] * 3, np.arange(9), progress=quiet)
+    assert few == ([], None)
+    each = [f"label {at}" for at in range(40)]
+    never = find_suspect_labels(described[:40], each, np.arange(40), progress=quiet)
+    assert never == ([], 0.0)
+
+
 def test_models_that_know_nothing_doubt_nothing(material):
     described, _ = material
     chance = np.random.default_rng(3).choice(["a", "a", "a", "b"], 400).tolist()
@@ -93,7 +102,7 @@ def test_one_class_or_few_pictures_give_no_doubts(material, count):
     described, _ = material
     assert find_suspect_labels(
         described[:count], ["a"] * count, np.arange(count), progress=quiet
-    ) == ([], 0)
+    ) == ([], None)
 
 
 def test_classes_of_one_picture_are_not_doubted(material):

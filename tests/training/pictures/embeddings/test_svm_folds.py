@@ -53,6 +53,16 @@ def test_things_that_are_in_every_source_are_new_where_a_source_is_left_out(styl
         assert {*labels[parts.train]} == {*labels[parts.test]} == {0, 1}
 
 
+@pytest.mark.parametrize("pictures", [1, 2, 3])
+def test_many_sources_of_few_pictures_have_as_many_folds_as_there_can_be(pictures):
+    labels = np.repeat(np.arange(4), pictures)
+    sources = [f"s{at}" for at in range(len(labels))]
+    found = folds(labels, sources, count=5, most_sources=3, seed=1)
+    assert len(found) == {1: 0, 2: 2, 3: 3}[pictures]
+    for parts in found:
+        assert not {*parts.train} & {*parts.test}
+
+
 def test_a_class_that_is_all_near_duplicates_is_learnt_or_judged_never_both():
     labels = np.array([0] * 6 + [1] * 12)
     group = np.array([0] * 6 + [*range(1, 13)])

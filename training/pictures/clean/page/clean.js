@@ -98,7 +98,7 @@ function go(change) {
 function render() {
   const [title, about] = KINDS[view.kind];
   $("title").textContent = title + (view.label ? ` in ${view.label}` : "");
-  const right = view.kind === "label" ? ` It is right on ${Math.round(state.accuracy * 100)} % of the pictures.` : "";
+  const right = view.kind === "label" && state.accuracy !== null ? ` It is right on ${Math.round(state.accuracy * 100)} % of the pictures.` : "";
   $("about").textContent = about + right;
   const findings = shown(view.kind);
   const size = ["equal", "near"].includes(view.kind) ? MANY : PICTURES;
