@@ -46,7 +46,7 @@ BENCHMARKS = {"overload-redis": "overload"}
 """Of results whose benchmark has another name."""
 TRIED = (
     *("tried-networks", "tried-teacher", "tried-longer", "tried-scores", "goals"),
-    *("other-sounds", "clip-art-svm"),
+    "other-sounds",
 )
 """Of trainings, whose own report.md has the figures."""
 ELSEWHERE = {
@@ -60,6 +60,7 @@ ELSEWHERE = {
     "thresholds": "tools/threshold_figures.py",
     "events": "tools/event_figures.py",
     "own-sounds": "tools/own_sounds_figures.py",
+    "clip-art-svm": "tools/style_figures.py",
     "monitor-delay": "tools/monitor_delay.py",
     "monitor-days": "tests/service/monitor/test_three_days.py",
     "tracing": "",

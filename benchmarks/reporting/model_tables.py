@@ -35,6 +35,7 @@ STYLES = {
     "macro_f1": "macro-F1",
     "majority": "majority",
 }
+STYLE_HEADS = {"what": "style never seen", "name": "things", **STYLES}
 THINGS = {"new things": "new", "things met in another source": "trained on"}
 
 
@@ -62,6 +63,19 @@ def left_out(folder: Path = DEFAULT_PATH) -> Report:
 def styles(folder: Path = DEFAULT_PATH) -> Report:
     """Return the figures of the model of drawings, for each style that it has not seen."""
     metrics = _metrics(folder, PICTURE)
+    return _report(
+        folder,
+        (PICTURE,),
+        style_rows(metrics),
+        command="timbre train clip-art",
+        heads=STYLE_HEADS,
+        note=f"Calibrated scores are off by {metrics['mean']['calibration_error']:.0%} on a style "
+        "never seen, in the mean.",
+    )
+
+
+def style_rows(metrics: Metrics) -> list[dict[str, Any]]:
+    """Return a row for each style and kind of things in the metrics of a model, and their means."""
     rows: list[dict[str, Any]] = [
         {
             "what": style,
@@ -76,15 +90,7 @@ def styles(folder: Path = DEFAULT_PATH) -> Report:
         parts = [found[name] for found in metrics["tests"].values()]
         mean = {key: sum(part[key] for part in parts) / len(parts) for key in STYLES}
         rows.append({"what": "mean", "name": short, "pictures": None, **_rounded(mean, STYLES)})
-    return _report(
-        folder,
-        (PICTURE,),
-        rows,
-        command="timbre train clip-art",
-        heads={"what": "style never seen", "name": "things", **STYLES},
-        note=f"Calibrated scores are off by {metrics['mean']['calibration_error']:.0%} on a style "
-        "never seen, in the mean.",
-    )
+    return rows
 
 
 def sizes(folder: Path = DEFAULT_PATH) -> Report:
