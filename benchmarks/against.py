@@ -46,7 +46,11 @@ def main(argv: list[str]) -> int:
             for figure, value in round_of(folder, given).items():
                 if value is not None:  # too short a load for it
                     found[name][figure].append(value)
-    rows = [row_of(figure, found) for figure in BETTER if found["this"][figure]]
+    rows = [
+        row_of(figure, found)
+        for figure in BETTER
+        if all(figures[figure] for figures in found.values())
+    ]
     tables.publish(given.json, report_of(rows, given, before))
     return 0
 

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     model = Store(options.folder).load(options.name)
     size = options.folder / options.name / model.version / "model.onnx"
     report = results.document(
-        "styles",
+        options.name,
         command=f"timbre train {options.name} --out FOLDER; "
         + results.command_of(PROGRAM, argv, {str(options.folder): "FOLDER"}),
         settings={"model": f"{options.name} {model.version}"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -98,9 +99,18 @@ def without_json(argv: Sequence[str]) -> list[str]:
 
 
 def command_of(program: str, argv: Sequence[str], names: Mapping[str, str]) -> str:
-    """Return a command line without --json, folders of this machine under the names given."""
-    words = [names.get(word, word) for word in without_json(argv)]
-    return shlex.join([*program.split(), *words])
+    """Return a command line without --json, paths of this machine under the names given.
+
+    Of another absolute path only the last part is left.
+    """
+    known = {os.path.normpath(path): name for path, name in names.items()}
+
+    def told(word: str) -> str:
+        option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
+        found = known.get(os.path.normpath(path), path)
+        return option + equals + (Path(found).name if Path(found).is_absolute() else found)
+
+    return shlex.join([*program.split(), *map(told, without_json(argv))])
 
 
 def publish(given: str | None, report: dict[str, Any]) -> bool:

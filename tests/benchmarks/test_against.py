@@ -22,6 +22,17 @@ def test_better_is_more_streams_and_less_of_everything_else(figure):
     assert row["this_p25"] < row["this"] < row["this_p75"]
 
 
+def test_a_figure_that_one_of_both_has_not_is_left_out(monkeypatch, tmp_path, capsys):
+    def round_of(folder, given):
+        return {"cpu_ms": 2.0, "livez_p99_ms": 1.0 if folder == against.ROOT else None}
+
+    monkeypatch.setattr(against, "round_of", round_of)
+    assert against.main([str(tmp_path), "--rounds", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert against.BETTER["cpu_ms"] in shown
+    assert against.BETTER["livez_p99_ms"] not in shown
+
+
 def test_its_command_has_every_setting_and_no_path_of_this_machine(tmp_path):
     given = against._parser().parse_args(
         [str(tmp_path), "--rounds", "2", "--redis", "--no-capacity"]

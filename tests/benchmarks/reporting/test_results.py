@@ -107,3 +107,20 @@ def test_no_result_of_the_repository_has_a_path_of_a_machine():
     for path in results.FOLDER.iterdir():
         found = re.findall(r"/(?:home|root|tmp|work|Users)/\S+", path.read_text(encoding="utf-8"))
         assert not found, path
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["/data/own", "--backbone", "net.onnx"], "FOLDER --backbone net.onnx"),
+        (["/data/own/", "--json", "x.json"], "FOLDER"),
+        (["/data/./own"], "FOLDER"),
+        (["--trained-on=/data/own"], "--trained-on=FOLDER"),
+        (["--trained-on", "/home/somebody/more"], "--trained-on more"),
+        (["--trained-on=/home/somebody/more"], "--trained-on=more"),
+        (["instruments", "--factor", "0.8", "--name=a b"], "instruments --factor 0.8 '--name=a b'"),
+    ],
+)
+def test_a_command_has_no_path_of_this_machine(given, told):
+    found = results.command_of("tool", given, {"/data/own": "FOLDER"})
+    assert found == f"tool {told}"
