@@ -309,12 +309,17 @@ def _about(recipe: DescribedRecipe, pack: Pack, fold: Fold, best: svm.SearchResu
     machine, point = best.machine, best.machine.point
     count = len(fold.train) + len(fold.valid)
     named = name_of(recipe.network)
+    chosen = (
+        "the first of the search, for no fold has a class on both of its sides"
+        if best.table[0][1] is None
+        else "chosen by cross-validation that leaves sources out where they are known, and never "
+        "cuts through near-duplicates"
+    )
     return (
         f"{result.summary(recipe, pack)}: descriptors of {len(machine.mean):,} numbers from "
         f"{named}, frozen, and one support vector machine for each class "
         f"on {len(machine.support):,} of {count:,} pictures ({point.kernel}, C {point.cost:g}, "
-        f"gamma {point.gamma:g} / {len(machine.mean):,}), chosen by cross-validation that leaves "
-        "sources out where they are known, and never cuts through near-duplicates. Tests are by "
+        f"gamma {point.gamma:g} / {len(machine.mean):,}), {chosen}. Tests are by "
         "machines that were searched for and trained in the same way, on pictures they never saw."
     )
 

@@ -12,7 +12,7 @@ import random
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def check_names(variants: tuple[str, ...] | list[str]) -> None:
         raise CollectionError(f"a variant is named twice: {', '.join(variants)}")
 
 
-@cache
+@lru_cache(maxsize=64)
 def _transform(name: str, settings: tuple[tuple[str, Any], ...]) -> Any:
     try:
         import audiomentations

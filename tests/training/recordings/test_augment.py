@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from joblib import Parallel, delayed
 
+from training.recordings import augment
 from training.recordings.augment import (
     VARIANTS,
     apply_variant,
@@ -189,3 +190,9 @@ def test_a_folder_with_other_sounds_is_listed_again(tone, tmp_path, write_sound)
     (tmp_path / "street.wav").unlink()
     write_sound(tmp_path / "wind.wav", hertz=5000)
     assert loudest("two") == pytest.approx(5000, abs=2)
+
+
+def test_of_transforms_whose_settings_are_drawn_few_are_kept():
+    for at in range(100):
+        augment._transform("TimeStretch", (("min_rate", 1 - at / 1_000), ("max_rate", 1.0)))
+    assert augment._transform.cache_info().currsize < 100

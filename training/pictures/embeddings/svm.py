@@ -114,8 +114,11 @@ class SearchResult:
     """The best combination, and the accuracy of each."""
 
     machine: Svm
-    table: list[tuple[SvmParameters, float]]
-    """Mean accuracy over the folds, best first; of pictures whose class the fold could learn."""
+    table: list[tuple[SvmParameters, float | None]]
+    """Mean accuracy over the folds, best first; of pictures whose class the fold could learn.
+
+    None where no fold could.
+    """
     decisions: Matrix
     """(n, classes) on every picture, by a machine that never saw its fold; 0 in no fold."""
 
@@ -199,7 +202,8 @@ def search(
         if rate > max(rates.values(), default=-1.0):
             found = decisions
         rates[point] = rate
-    table = sorted(rates.items(), key=lambda item: -item[1])
+    ranked = sorted(rates.items(), key=lambda item: -item[1])
+    table = [(point, rate if judged.any() else None) for point, rate in ranked]
     machine = fit(table[0][0], x, labels, sharpness=_sharpness(found[judged], labels[judged]))
     progress(total, total)
     return SearchResult(machine, table, found)

@@ -83,13 +83,12 @@ def embed(x: Matrix, *, seed: int) -> Rows:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    spread = x.std(axis=0)
-    if len(x) < MIN_PICTURES or not spread.max() > 0:
+    mean, scale = (one.astype(np.float32) for one in mean_and_scale(x, alike=True))
+    if len(x) < MIN_PICTURES or not np.isfinite(scale).any():
         raise MaterialError(
             f"no map: {len(x)} pictures; at least {MIN_PICTURES} different ones are needed, or "
             "map=false"
         )
-    mean, scale = (one.astype(np.float32) for one in mean_and_scale(x, alike=True))
     standard = (x - mean) / scale
     fewer = PCA(
         min(COMPONENTS, *x.shape), svd_solver="randomized", random_state=seed

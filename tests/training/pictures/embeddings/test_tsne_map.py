@@ -72,6 +72,10 @@ def test_too_few_pictures_and_pictures_all_alike_are_refused():
         embed(x[: MIN_PICTURES - 1], seed=1)
     with pytest.raises(MaterialError, match="no map"):
         embed(np.ones((20, 3), np.float32), seed=1)
+    rounded = np.ones((20, 3), np.float32)
+    rounded[::2] += np.float32(1e-7)
+    with pytest.raises(MaterialError, match="no map"):
+        embed(rounded, seed=1)
 
 
 def test_the_page_stands_alone_and_holds_each_picture_under_its_number():
