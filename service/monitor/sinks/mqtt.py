@@ -6,6 +6,7 @@ Topics are below PREFIX/NODE; the discovery messages are those of Home Assistant
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import ssl
 from collections.abc import Sequence
@@ -179,7 +180,7 @@ class Mqtt:
     async def _announce_bridge(self) -> None:
         node = self._settings.node
         await self._announce(
-            f"{node}_connected",
+            unique_id(node, "connected"),
             {
                 "name": "Connected",
                 "device_class": "connectivity",
@@ -194,7 +195,7 @@ class Mqtt:
     async def _announce_source(self, source: str) -> None:
         topic = f"{self._base}/{source}"
         await self._announce(
-            f"{self._settings.node}_{source}_problem",
+            unique_id(self._settings.node, source, "problem"),
             {
                 "name": "Problem",
                 "device_class": "problem",
@@ -208,7 +209,7 @@ class Mqtt:
 
     async def _announce_label(self, source: str, label: str) -> None:
         await self._announce(
-            f"{self._settings.node}_{source}_{slug(label)}",
+            unique_id(self._settings.node, source, label, of_label=True),
             {
                 "name": label,
                 "device_class": "sound",
@@ -219,24 +220,27 @@ class Mqtt:
             },
         )
 
-    async def _announce(self, name: str, document: dict[str, Any]) -> None:
+    async def _announce(self, unique: str, document: dict[str, Any]) -> None:
         if self._settings.discovery:
-            unique = slug(name)
             topic = f"{self._settings.discovery}/binary_sensor/{unique}/config"
             values = {**document, "unique_id": unique, "origin": {"name": "Timbre"}}
             await self._publish(topic, to_json(values), retain=True)
 
     def _bridge(self) -> dict[str, Any]:
         node = self._settings.node
-        return {"identifiers": [f"timbre_{node}"], "name": node, "manufacturer": "Timbre"}
+        return {
+            "identifiers": [f"timbre_{unique_id(node)}"],
+            "name": node,
+            "manufacturer": "Timbre",
+        }
 
     def _device(self, source: str) -> dict[str, Any]:
         node = self._settings.node
         return {
-            "identifiers": [f"timbre_{node}_{source}"],
+            "identifiers": [f"timbre_{unique_id(node, source)}"],
             "name": source,
             "manufacturer": "Timbre",
-            "via_device": f"timbre_{node}",
+            "via_device": f"timbre_{unique_id(node)}",
         }
 
     def _state_topic(self, source: str, label: str) -> str:
@@ -244,6 +248,19 @@ class Mqtt:
 
     async def _publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         await self._client.publish(topic, payload, qos=1, retain=retain, timeout=TIMEOUT_S)
+
+
+def unique_id(*parts: str, of_label: bool = False) -> str:
+    """Return the name of an entity by node, source and what it tells; no two have the same.
+
+    of_label: the last is a label, which may be called as another entity of the source.
+    """
+    name = slug("_".join(parts))
+    if not any("_" in part for part in parts) and not (of_label and parts[-1] == "problem"):
+        return name
+    # Where a part ends is not seen.
+    whole = "\0".join((*parts, "label" if of_label else ""))
+    return f"{name}_{hashlib.sha256(whole.encode()).hexdigest()[:6]}"
 
 
 def _context(settings: MqttSettings) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ from common.errors import InputError, Unprocessable
 from service.archive.records import MinuteRecord, ProblemRecord
 from service.monitor.config import make_sink
 from service.monitor.sinks.base import SinkError
-from service.monitor.sinks.mqtt import Mqtt, MqttSettings, slug
+from service.monitor.sinks.mqtt import Mqtt, MqttSettings, slug, unique_id
 from tests.service.monitor.sinks.test_text_files import NASTY, NOON, event
 
 pytestmark = pytest.mark.skipif(
@@ -167,6 +167,22 @@ def test_no_label_breaks_a_topic(label):
 def test_two_labels_never_share_a_topic():
     labels = ["a b", "a_b", "a/b", "a+b", "A_B", "a_b_"]
     assert len({slug(label) for label in labels}) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a", "b_c", "d"), ("a", "b", "c_d")),
+        (("a_b", "c", "d"), ("a", "b_c", "d")),
+        (("a", "b", "c d"), ("a", "b", "c_d")),
+    ],
+)
+def test_two_entities_never_share_a_name(one, other):
+    assert unique_id(*one, of_label=True) != unique_id(*other, of_label=True)
+    assert unique_id(*one[:2], "problem") != unique_id(*one[:2], "problem", of_label=True)
+    assert unique_id("a_b", "connected") != unique_id("a", "b", "connected", of_label=True)
+    assert unique_id("a_b") != unique_id("a", "b")
+    assert unique_id("attic", "hall", "violin", of_label=True) == "attic_hall_violin"
 
 
 async def test_without_discovery_there_are_no_messages_of_home_assistant(tmp_path):
