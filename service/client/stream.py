@@ -13,6 +13,7 @@ from time import monotonic
 import aiohttp
 import numpy.typing as npt
 
+from common.backoff import pause_s
 from common.errors import Busy, InputError, Leaving, TimbreError
 from models.manifest import Label
 from service.client.events import End, Event, Lost, Reconnect
@@ -207,7 +208,7 @@ class Stream:
         while isinstance(reason, Unreachable | Busy | Leaving):
             if monotonic() > self._disconnected_since + self._patience_s:
                 break
-            wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**self._attempt)
+            wait_s = pause_s(self._attempt, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
             wait_s *= random.uniform(0.5, 1)  # noqa: S311
             self._attempt += 1
             await self._events.put(

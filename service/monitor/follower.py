@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.backoff import pause_s
 from common.errors import TimbreError
 from features.config import Samples
 from features.levels import CLIPPED_SHARE, FULL_SCALE, SILENCE_PEAK
@@ -107,7 +108,8 @@ class Follower:
             if loop.time() - begin > STABLE_S:
                 attempt = 0
             self._problem(self._health.lost("not connected"), detail)
-            await pause(self._stopping, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt))
+            wait_s = pause_s(attempt, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
+            await pause(self._stopping, wait_s)
             attempt += 1
 
     @property

@@ -121,6 +121,19 @@ async def test_a_source_that_fails_again_and_again_is_told_once(
     assert capsys.readouterr().err.count("source fails") == 1
 
 
+async def test_a_source_that_was_away_for_days_is_followed_when_it_is_back(
+    serve, sources, monkeypatch
+):
+    monkeypatch.setattr(follower, "LONGEST_WAIT_S", 0.0)
+    server = await serve()
+    sources += [*[InputError("no camera")] * 1_100, Chunks(tone(2.5))]
+    told = []
+    task = asyncio.create_task(Follower(settings("mic"), Client(server.url), told.append).run())
+    await until(lambda: any(isinstance(each, EventRecord) for each in told))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_fault_ends_a_file_with_an_error_that_can_be_told(serve, sources):
     server = await serve()
     sources.append(Chunks(tone(1), KeyError("a driver")))
