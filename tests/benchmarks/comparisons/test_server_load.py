@@ -17,7 +17,7 @@ async def against(response, count=1, clients=1):
     async def answer(reader, writer):
         while await reader.read(1_000):
             writer.write(response)
-        writer.close()
+        writer.transport.abort()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:

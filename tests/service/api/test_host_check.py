@@ -35,7 +35,7 @@ async def raw(server, *lines):
     text = "\r\n".join([*lines, "Connection: close", "", ""])
     writer.write(text.encode("utf-8", "surrogateescape"))
     answer = await asyncio.wait_for(reader.read(), 60)
-    writer.close()
+    writer.transport.abort()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 

@@ -65,5 +65,5 @@ async def test_invalid_http_gets_a_response(serve):
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     writer.write(b"\x16\x03\x01 hello\r\n\r\n")
     assert b" 400 " in await asyncio.wait_for(reader.readline(), 60)
-    writer.close()
+    writer.transport.abort()
     assert (await server.get("/livez"))[0] == 200

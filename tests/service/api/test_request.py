@@ -116,7 +116,7 @@ async def test_a_too_large_content_length_is_rejected_before_the_body_is_read(se
         + b"Content-Length: 10000000000\r\n\r\n"
     )
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 60)
-    writer.close()
+    writer.transport.abort()
 
 
 async def test_an_endless_body_times_out(serve):

@@ -284,7 +284,7 @@ async def test_a_low_file_descriptor_limit_lowers_the_connection_limit(
                 assert response.status == 200
         await asyncio.sleep(1.2)  # the artefacts are looked at every second
     for _, writer in idle:
-        writer.close()
+        writer.transport.abort()
     assert await asyncio.to_thread(server.end) == 0
     log = "".join(server.log)
     assert "file-descriptor limit low allowed=200 required=4352 connections=100" in log

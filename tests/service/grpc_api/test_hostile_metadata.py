@@ -62,7 +62,7 @@ async def called(port, pairs):
                 found += await reader.readexactly(int.from_bytes(head[:3], "big"))
                 if kind in (RESET, GOAWAY) or (kind == HEADERS and flags & END_STREAM):
                     break
-    writer.close()
+    writer.transport.abort()
     return found
 
 
@@ -131,6 +131,6 @@ async def test_a_request_of_a_web_page_is_not_answered(client):
     found = b""
     with suppress(ConnectionError):
         found = await asyncio.wait_for(reader.read(), 60)
-    writer.close()
+    writer.transport.abort()
     assert b"200 OK" not in found
     assert b"HTTP/1.1" not in found[:8]

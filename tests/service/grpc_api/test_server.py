@@ -76,7 +76,7 @@ async def test_a_connection_that_says_nothing_is_closed(grpc_serve, ours, monkey
         writer.write(begin)
         with suppress(ConnectionError):
             await asyncio.wait_for(reader.read(), 60)  # up to the end
-        writer.close()
+        writer.transport.abort()
 
 
 async def test_it_speaks_tls_and_reads_a_new_certificate(grpc_serve, ours, theirs, tmp_path):  # noqa: F811

@@ -65,7 +65,7 @@ async def response(port, data):
         first, *lines = head.strip().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines)
         body = await reader.readexactly(int(headers["Content-Length"]))
-    writer.close()
+    writer.transport.abort()
     return int(first.split()[1]), body.decode(), headers
 
 

@@ -106,7 +106,7 @@ async def test_its_errors_are_those_of_every_port_and_name_no_versions():
             reader, writer = await asyncio.open_connection("127.0.0.1", settings.metrics_port)
             writer.write(b"GET /metrics HTTP/1.1\r\n" + own + line + b"Connection: close\r\n\r\n")
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            writer.close()
+            writer.transport.abort()
             assert head.startswith(b"HTTP/1.1 %d " % status)
             assert b"Server: timbre\r\n" in head + b"\r\n"
             assert status == 200 or json.loads(body)["status"] == status

@@ -111,7 +111,7 @@ async def test_a_connection_without_a_handshake_is_closed(artefacts, ours, monke
     async with opened(artefacts, tls_certificate=ours[0], tls_key=ours[1]) as server:
         reader, writer = await server.connect(b"\x16\x03")
         await closed(reader)
-        writer.close()
+        writer.transport.abort()
 
 
 async def test_connections_in_their_handshake_are_counted_and_closed_first(artefacts, ours, capfd):
@@ -136,7 +136,7 @@ async def test_connections_in_their_handshake_are_counted_and_closed_first(artef
         assert "open=1 handshakes=9 closed='one without TLS yet'" in capfd.readouterr().err
     for reader, writer in [*silent, *others]:
         await closed(reader)
-        writer.close()
+        writer.transport.abort()
 
 
 async def test_without_a_file_descriptor_left_the_server_pauses_and_recovers(
@@ -253,7 +253,7 @@ async def test_the_server_process_uses_tls_and_closes_connections_without_a_hand
         assert await asyncio.to_thread(server.end) == 0
         for reader, writer in silent:
             await closed(reader)
-            writer.close()
+            writer.transport.abort()
         assert not [line for line in server.log if "Traceback" in line or "rror" in line]
     finally:
         server.process.kill()

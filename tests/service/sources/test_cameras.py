@@ -118,7 +118,7 @@ async def test_garbage_is_told(answer):
     async def talk(reader, writer):
         await reader.read(10)
         writer.write(answer)
-        writer.close()
+        writer.transport.abort()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

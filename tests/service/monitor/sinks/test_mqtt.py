@@ -47,7 +47,7 @@ async def broker(tmp_path, *, port=0, password=""):
                 except OSError:
                     await asyncio.sleep(0.02)
                 else:
-                    writer.close()
+                    writer.transport.abort()
                     break
         yield port
     finally:
