@@ -55,7 +55,8 @@ class Osc:
 
     def _send(self, message: bytes) -> None:
         where = socket.getaddrinfo(self._settings.host, self._settings.port, type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, address = where[0]
+        # Most that read OSC listen on IPv4 alone, and `localhost` is ::1 too, often first.
+        family, kind, protocol, _, address = min(where, key=lambda each: each[0] != socket.AF_INET)
         with socket.socket(family, kind, protocol) as sending:
             sending.sendto(message, address)
 

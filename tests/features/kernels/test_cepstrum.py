@@ -53,7 +53,8 @@ def test_means_are_over_the_chosen_rows_clipped_at_80_db(rows, size):
     clipped = np.maximum(mel[chosen], mel[chosen].max() - np.float32(80))
     assert clipped.max() - clipped.min() == 80 or rows < 7
     each = scipy.fft.dct(clipped, type=2, norm="ortho", axis=1)
-    assert_allclose(out, each[:, :size].mean(axis=0, dtype=np.float64), rtol=1e-6, atol=1e-6)
+    mean = each[:, :size].mean(axis=0, dtype=np.float64)
+    assert_allclose(out, mean, rtol=1e-6, atol=max(1e-6, oracle.dct_rounding(each)))
 
 
 @pytest.mark.parametrize("size", [13, 128])

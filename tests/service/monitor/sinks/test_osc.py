@@ -42,6 +42,15 @@ async def test_each_record_is_a_message_with_its_values(receiver):
     assert problem == ("/timbre/hall/problem", [1, "silent", "it is dead"])
 
 
+async def test_of_a_name_with_both_kinds_of_address_that_of_ipv4_is_used(receiver, monkeypatch):
+    ipv6 = socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", 9, 0, 0)
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *a, **b: [ipv6, *(each for each in real(*a, **b))]
+    )
+    assert len(await sent(receiver, event())) == 1
+
+
 @pytest.mark.parametrize("label", [*NASTY, "/a*b?c#d[e]{f}", "nul\0l", "l" * 70_000])
 async def test_no_label_breaks_a_message_or_is_a_pattern(label, receiver):
     (((address, params)),) = await sent(receiver, event(label=label), prefix="a/b")
