@@ -60,23 +60,19 @@ def report_of(
 ) -> dict[str, Any]:
     """Return the results; machine: as it was before."""
     settings = {name: getattr(given, name) for name in SETTINGS}
+    other = measure.commit(given.other)
     options = [f"--{name}={value}" for name, value in settings.items() if name != "redis"]
     options += ["--redis"] if given.redis else []
     options += ["--no-capacity"] if given.no_capacity else []
     return results.document(
         "against",
         command=shlex.join(["timbre", "bench", "against", "CHECKOUT", *options]),
-        settings=settings | {"other": commit_of(given.other)},
+        settings=settings | {"other": other},
         rows=rows,
         machine=machine,
         heads=HEADS,
-        note=f"The other is commit {commit_of(given.other)}.",
+        note=f"The other is commit {other}.",
     )
-
-
-def commit_of(folder: Path) -> str:
-    """Return the commit of a checkout; `unknown` where git does not tell."""
-    return measure.git("rev-parse", "--short", "HEAD", root=folder) or "unknown"
 
 
 def round_of(folder: Path, given: argparse.Namespace) -> dict[str, float | None]:

@@ -87,7 +87,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -111,10 +111,13 @@ def _cpuinfo(*names: str) -> str:
     return ""
 
 
-def _commit() -> str:
-    """Return the commit, `-dirty` if the code is not that of it; results and documents are not."""
-    found = git("rev-parse", "--short", "HEAD")
-    changed = found and git("status", "--porcelain", "-uno", "--", "*.py", "*.toml")
+def commit(root: Path = ROOT) -> str:
+    """Return the commit of a checkout; `unknown` where git does not tell.
+
+    It ends in `-dirty` if the code is not that of it; results and documents are no code.
+    """
+    found = git("rev-parse", "--short", "HEAD", root=root)
+    changed = found and git("status", "--porcelain", "-uno", "--", "*.py", "*.toml", root=root)
     return f"{found}-dirty" if changed else found or "unknown"
 
 

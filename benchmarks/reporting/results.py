@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "benchmarks" / "results"
 PRINTED = "-"
 """In the place of a file: the results are printed."""
+FOLDERS = re.compile(r"(?:(?<=file://)|(?<![\w./:]))/(?:[^/\s=:'\"]+/)*(?=[^/\s])")
+"""All but the last part of an absolute path."""
 KEYS = ("what", "model", "name", "rows", "trees", "clients")
 """Fields of a row that say what was measured; the others are measurements."""
 MODELS = "models"
@@ -101,14 +104,14 @@ def without_json(argv: Sequence[str]) -> list[str]:
 def command_of(program: str, argv: Sequence[str], names: Mapping[str, str]) -> str:
     """Return a command line without --json, paths of this machine under the names given.
 
-    Of another absolute path only the last part is left.
+    Of another absolute path, wherever it stands in a word, only the last part is left.
     """
     known = {os.path.normpath(path): name for path, name in names.items()}
 
     def told(word: str) -> str:
         option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
         found = known.get(os.path.normpath(path), path)
-        return option + equals + (Path(found).name if Path(found).is_absolute() else found)
+        return option + equals + FOLDERS.sub("", found)
 
     return shlex.join([*program.split(), *map(told, without_json(argv))])
 

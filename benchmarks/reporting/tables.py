@@ -222,7 +222,7 @@ def document(text: str, reports: Mapping[str, Report]) -> str:
     def made(found: re.Match[str]) -> str:
         opening, name, begin, closing = found.groups()
         if name not in makers and name not in reports:
-            raise InputError(f"there are no results of {name!r}: run `timbre bench {name}`")
+            raise InputError(f"there is no benchmarks/results/{name}.json")
         if name in makers:
             body = makers[name]()
         else:

@@ -118,6 +118,14 @@ def test_no_result_of_the_repository_has_a_path_of_a_machine():
         (["--trained-on=/data/own"], "--trained-on=FOLDER"),
         (["--trained-on", "/home/somebody/more"], "--trained-on more"),
         (["--trained-on=/home/somebody/more"], "--trained-on=more"),
+        (["--set", "archive=/home/somebody/a.db"], "--set archive=a.db"),
+        (["--serve", "--set models=/home/b/c/d --redis"], "--serve '--set models=d --redis'"),
+        (["--input", "file:///home/b/a.wav"], "--input file://a.wav"),
+        (["--url", "http://a.example:80/v1/models"], "--url http://a.example:80/v1/models"),
+        (
+            ["--model", "a/b", "--share", "1/2", "--folder=../c/d"],
+            "--model a/b --share 1/2 --folder=../c/d",
+        ),
         (["instruments", "--factor", "0.8", "--name=a b"], "instruments --factor 0.8 '--name=a b'"),
     ],
 )
