@@ -102,5 +102,5 @@ def test_a_copy_without_a_command_says_so():
 
 
 def test_a_mark_without_results_is_named():
-    with pytest.raises(InputError, match="no results of 'x'"):
+    with pytest.raises(InputError, match=r"no benchmarks/results/x\.json"):
         tables.document(TEXT, {})
