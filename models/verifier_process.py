@@ -25,18 +25,22 @@ ROWS = 5
 
 
 class Requests:
-    """The lines of the standard input."""
+    """The lines of the standard input. At its end nobody waits for those that are left."""
 
     def __init__(self) -> None:
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._working = False
+        self._lock = threading.Lock()
+        self._working = self._ended = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self) -> bytes:
         """Return the next line; empty at the end."""
         line = self._lines.get()
-        self._working = True
-        return line
+        with self._lock:
+            if self._ended:
+                return b""
+            self._working = True
+            return line
 
     def done(self) -> None:
         """Say that a line is worked off, before it is answered: the input may end then."""
@@ -47,9 +51,11 @@ class Requests:
         with open(0, "rb", closefd=False) as lines:
             for line in lines:
                 self._lines.put(line)
-        if self._working:
-            # Who asked has ended, and the graph may never.
-            os._exit(1)
+        with self._lock:
+            self._ended = True
+            if self._working:
+                # Who asked has ended, and the graph may never.
+                os._exit(1)
         self._lines.put(b"")
 
 

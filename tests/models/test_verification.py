@@ -372,6 +372,18 @@ def test_the_process_ends_when_who_started_it_is_gone(artefacts, tmp_path):
     assert ended
 
 
+def test_a_request_of_one_that_is_gone_before_it_is_begun_is_not_begun():
+    program = (
+        "import time\nfrom models.verifier_process import Requests\nrequests = Requests()\n"
+        "while not requests._ended:\n    time.sleep(0.01)\n"
+        "print(requests.next())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=b"load this\n", capture_output=True, check=True
+    )
+    assert done.stdout.strip() == b"b''"
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "golden.npz", "report.md"])
 def test_a_pipe_in_the_place_of_a_file_is_rejected_and_an_older_version_served(artefacts, name):
     folder = shutil.copytree(artefacts / "trio" / "1", artefacts / "trio" / "2")
