@@ -16,6 +16,8 @@ from service.protocol import RATES
 CHUNKS_PER_S = 20
 STALLED_S = 5.0
 """Seconds without a block after which a device counts as unplugged."""
+STAY = 0.5
+"""Power of a channel, relative to that of the loudest, down to which it is kept."""
 MAX_CHANNELS = 8
 """Channels with which a device is tried that does not open in mono."""
 
@@ -48,8 +50,10 @@ class Microphone:
         loop = asyncio.get_running_loop()
         captured: asyncio.Queue[tuple[Samples, bool]] = asyncio.Queue()
 
+        louder = _LouderChannel()
+
         def on_block(block: Samples, _count: int, _time: object, status: Any) -> None:
-            chunk = (_mono(block), bool(status.input_overflow))
+            chunk = (louder.of(block), bool(status.input_overflow))
             loop.call_soon_threadsafe(captured.put_nowait, chunk)
 
         stream, rate = self._open(on_block)
@@ -102,11 +106,19 @@ class Microphone:
         )
 
 
-def _mono(block: Samples) -> Samples:
-    """Return a copy of a block as one channel: the louder one, because some are not connected."""
-    if block.shape[1] == 1:
-        return np.array(block[:, 0])
-    return np.array(block[:, int(np.argmax(np.sum(block * block, axis=0)))])
+class _LouderChannel:
+    """Takes the louder channel of a device, because some of them are not connected."""
+
+    def __init__(self) -> None:
+        self._channel = 0
+
+    def of(self, block: Samples) -> Samples:
+        """Return a copy of that channel, shape (n,); it changes for one twice as loud only."""
+        powers = np.sum(block * block, axis=0)
+        # Each change is a click.
+        if powers[self._channel] < STAY * powers.max():
+            self._channel = int(np.argmax(powers))
+        return np.array(block[:, self._channel])
 
 
 def load() -> Any:

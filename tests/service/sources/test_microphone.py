@@ -160,6 +160,27 @@ def only_with(**needed):
     return Picky
 
 
+async def test_of_two_channels_about_as_loud_one_is_kept(sounddevice):
+    sounddevice(device(48_000, 2))
+    microphone = Microphone()
+
+    class Turns(only_with(channels=2)):
+        def run(self):
+            for at in range(6):
+                self.buffer[:, at % 2], self.buffer[:, 1 - at % 2] = 0.5, 0.45
+                self.buffer[0, 0], self.buffer[0, 1] = 0.1, 0.2  # tells them apart
+                self.callback(self.buffer, len(self.buffer), None, Flags(overflow=False))
+            self.buffer[:] = 0.1, 0.5
+            self.callback(self.buffer, len(self.buffer), None, Flags(overflow=False))
+            while not self.over.is_set():
+                time.sleep(0.001)
+
+    sys.modules["sounddevice"].InputStream = Turns
+    *kept, changed = await taken(microphone, 7)
+    assert [float(each[0]) for each in kept] == [pytest.approx(0.1)] * 6
+    assert float(changed[0]) == 0.5
+
+
 async def test_a_device_that_opens_only_in_stereo_is_heard_by_its_louder_channel(sounddevice):
     sounddevice(device(48_000, 2))
     microphone = Microphone()
