@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 
 from common.terminal import EscapingStream, escape_lines
@@ -28,3 +29,13 @@ def console(*, stderr: bool = False, **options: Any) -> EscapingConsole:
     stream = sys.stderr if stderr else sys.stdout
     raw = stream.raw if isinstance(stream, EscapingStream) else stream
     return EscapingConsole(stderr=stderr, **{"file": raw, **options})
+
+
+def progress_bar(*, unit: str) -> Progress:
+    """Return a progress bar on stderr, if that is a terminal: how many are done, the time left.
+
+    unit: what stands between, such as a format of rich's `task.speed`.
+    """
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
+    shown = console(stderr=True)
+    return Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal)

@@ -240,20 +240,6 @@ def _progress(count: int) -> AbstractContextManager[Progress | None]:
     """Return a progress bar on stderr for many files, if stderr is a terminal."""
     if count < MANY or not sys.stderr.isatty():
         return nullcontext()
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from common.console import progress_bar
 
-    from common.console import console
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:.0f} a second"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console(stderr=True), transient=True)
+    return progress_bar(unit="{task.speed:.0f} a second")

@@ -69,16 +69,21 @@ def _play(
     archive: Path, served: Model, candidate: Model
 ) -> tuple[list[Played], list[tuple[Path, TimbreError]]]:
     """Return what was played and what could not be. Raises InputError if nothing could be."""
+    from common.console import progress_bar
     from service.rehearsal.play import play, recordings
 
     played: list[Played] = []
     failed: list[tuple[Path, TimbreError]] = []
-    for path, found in play(recordings(archive, candidate), archive, served, candidate):
-        if isinstance(found, TimbreError):
-            failed.append((path, found))
-            say(f"timbre rehearse: {path}: {found}", error=True)
-        else:
-            played.append(found)
+    paths = recordings(archive, candidate)
+    with progress_bar(unit="recordings") as shown:
+        task = shown.add_task("", total=len(paths))
+        for path, found in play(paths, archive, served, candidate):
+            shown.advance(task)
+            if isinstance(found, TimbreError):
+                failed.append((path, found))
+                say(f"timbre rehearse: {path}: {found}", error=True)
+            else:
+                played.append(found)
     if not played:
         raise InputError(f"no recording in {archive} can be read")
     return played, failed
