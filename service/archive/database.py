@@ -292,7 +292,7 @@ class Archive:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)  # with a database an hour, each has some 9,000 paths
 def files_before(path: str, hour: int) -> tuple[Path, ...]:
     """Return the databases of an hour and the year before it, the latest first.
 
