@@ -93,6 +93,27 @@ def log(event: str, **details: object) -> None:
     _write(f"{clock} {reference.get()} {escape(event)}{pairs}\n")
 
 
+class FailureLog:
+    """Logs a failure that may last for days: once when it begins, and once when it is over."""
+
+    def __init__(self, begins: str, over: str, **details: object) -> None:
+        """begins, over: the two events. details: of both."""
+        self._begins, self._over, self._details = begins, over, details
+        self._lasts = False
+
+    def failed(self, why: object) -> None:
+        """Tell that it has failed, now or again."""
+        if not self._lasts:
+            log(self._begins, **self._details, why=why)
+        self._lasts = True
+
+    def worked(self) -> None:
+        """Tell that it has worked."""
+        if self._lasts:
+            log(self._over, **self._details)
+        self._lasts = False
+
+
 def trace(error: BaseException) -> None:
     """Write the traceback of an internal error."""
     text = "".join(traceback.format_exception(error))

@@ -17,7 +17,7 @@ from common.mapping import parse_json, read_json
 from service.archive.documents import read_record
 from service.archive.paths import check_path, file_of, size_of
 from service.archive.records import Record
-from service.log import log
+from service.log import FailureLog
 
 SENDER = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 MAX_NUMBER = 2**53 - 1
@@ -80,7 +80,7 @@ class RecordReceiver:
         self._writing = asyncio.Lock()
         self._pending = Budget(MAX_PENDING, "bytes of records wait for the archive")
         self._tasks: set[asyncio.Task[int]] = set()
-        self._problem = ""
+        self._failure = FailureLog("archive not written", "archive written again")
 
     async def store(self, body: bytes) -> int:
         """Write a batch; return how many of its records were not in the archive yet.
@@ -127,9 +127,9 @@ class RecordReceiver:
                 part, sender=batch.sender, number=batch.batch, check=self._check_size
             )
         except OSError as error:
-            self._tell(str(error))
+            self._failure.failed(str(error))
             raise InsufficientStorage("the archive cannot be written now") from error
-        self._tell("")
+        self._failure.worked()
         return new
 
     def _check_size(self) -> None:
@@ -137,14 +137,6 @@ class RecordReceiver:
             raise InsufficientStorage(
                 f"the archive has {size} bytes; at most {self._max_bytes} are kept"
             )
-
-    def _tell(self, problem: str) -> None:
-        """Log once that the archive cannot be written, and once that it can again."""
-        if problem and not self._problem:
-            log("archive not written", why=problem)
-        if self._problem and not problem:
-            log("archive written again")
-        self._problem = problem
 
 
 def read_batch(body: bytes) -> tuple[Batch, list[Record]]:

@@ -19,9 +19,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from service.auth.keys import Key
-from service.auth.limits import rate_exceeded, streams_exceeded
+from service.auth.limits import failure_log, rate_exceeded, streams_exceeded
 from service.auth.token_bucket import take_token
-from service.log import log
 
 STREAMS = 2
 """Index of the streams of gateway 0."""
@@ -42,6 +41,7 @@ class FileLimits:
         self._index = STREAMS + number
         self._streams: Counter[str] = Counter()  # of this process, by key
         self._local_until = 0.0
+        self._failure = failure_log()
         for path in folder.iterdir():
             self._add_streams(path.name, 0)
 
@@ -92,14 +92,15 @@ class FileLimits:
         try:
             with self._opened(name) as file:
                 await _lock(file)
-                return change(file)
+                found = change(file)
         except OSError as error:
             self._fall_back(error)
             return None
+        self._failure.worked()
+        return found
 
     def _fall_back(self, error: OSError) -> None:
-        if time.monotonic() >= self._local_until:
-            log("key limits are counted by each gateway alone", why=error)
+        self._failure.failed(error)
         self._local_until = time.monotonic() + LOCAL_FALLBACK_S
 
     @contextmanager

@@ -8,7 +8,7 @@ import time
 from common.errors import Busy, TimbreError
 from service.auth.key_store import KeyStore
 from service.auth.keys import PATTERN, Key
-from service.log import log
+from service.log import FailureLog
 
 REFRESH_S = 1.0
 """Age at which the cache is refreshed."""
@@ -21,6 +21,7 @@ class KeyCache:
         self._store = store
         self._keys: dict[str, Key] | None = None
         self._due = 0.0
+        self._failure = FailureLog("keys cannot be read", "keys can be read again")
         self._lock = asyncio.Lock()
 
     async def is_valid(self, key: Key) -> bool:
@@ -52,7 +53,9 @@ class KeyCache:
             async with asyncio.timeout(REFRESH_S):
                 self._keys = await self._store.all()
         except (TimbreError, TimeoutError) as error:
-            log("keys cannot be read", why=error or "timeout")
+            self._failure.failed(str(error) or "timeout")
+        else:
+            self._failure.worked()
 
     async def close(self) -> None:
         """Close the store."""

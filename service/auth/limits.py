@@ -13,6 +13,7 @@ from common.errors import TooMany
 from service.auth.keys import Key
 from service.auth.token_bucket import take_token
 from service.lifecycle import Stoppable
+from service.log import FailureLog
 
 STREAMS_OPEN = "streams are open with this key"
 
@@ -25,6 +26,13 @@ def rate_exceeded(key: Key, wait_s: int) -> TooMany:
 def streams_exceeded(key: Key, count: int) -> TooMany:
     """Return the error of a stream past the limit; count: of open ones."""
     return TooMany(f"{count} of {key.streams} {STREAMS_OPEN}")
+
+
+def failure_log() -> FailureLog:
+    """Return what logs that a gateway counts alone, and that it counts with the others again."""
+    return FailureLog(
+        "key limits are counted by each gateway alone", "key limits are counted together again"
+    )
 
 
 class SharedLimits(Protocol):

@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from service.auth.keys import Key
-from service.auth.limits import rate_exceeded, streams_exceeded
-from service.log import log
+from service.auth.limits import failure_log, rate_exceeded, streams_exceeded
 from service.queue.redis_connection import REDIS_ERRORS, close, connect
 from service.queue.redis_keys import OPEN_STREAMS, RATES
 
@@ -78,6 +77,7 @@ class RedisLimits:
         self._redis = connect(url)
         self._leases: dict[str, set[str]] = {}  # of streams of this process, by key
         self._local_until = 0.0
+        self._failure = failure_log()
 
     async def count_request(self, key: Key) -> None:
         """Count a request. Raises TooMany past the rate."""
@@ -121,7 +121,8 @@ class RedisLimits:
             async with asyncio.timeout(REPLY_S):
                 result: int | None = await self._redis.eval(script, 1, key, *values)
         except (*REDIS_ERRORS, TimeoutError) as error:
-            log("key limits are counted by each gateway alone", why=str(error) or "timeout")
+            self._failure.failed(str(error) or "timeout")
             self._local_until = time.monotonic() + LOCAL_FALLBACK_S
             return None
+        self._failure.worked()
         return result

@@ -15,7 +15,7 @@ from service.archive.records import EventRecord, MinuteRecord, Record, event_rec
 from service.client import Client
 from service.client.events import Lost
 from service.client.stream import Stream
-from service.log import log
+from service.log import FailureLog, log
 from service.monitor.config import FOLDER, SourceSettings
 from service.monitor.coverage import Coverage
 from service.monitor.folder import Recording, WatchedFolder
@@ -49,7 +49,7 @@ class FolderFollower:
         self._folder = WatchedFolder(
             Path(settings.input.removeprefix(FOLDER)).expanduser(), name=settings.name
         )
-        self._failing = ""
+        self._failure = FailureLog("folder fails", "folder works", source=settings.name)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -78,9 +78,9 @@ class FolderFollower:
             for path in self._folder.growing(now):
                 why = "it has grown for an hour, and is taken once it stops"
                 log("recording grows", source=self._settings.name, file=str(path), why=why)
-            self._tell("")
+            self._failure.worked()
         except (OSError, TimbreError) as error:
-            self._tell(str(error))
+            self._failure.failed(str(error))
 
     async def _take(self, recording: Recording) -> None:
         """Stream a file, and remember it. Raises OSError, TimbreError: it is tried again."""
@@ -171,13 +171,6 @@ class FolderFollower:
             return begin_ms + sample * 1000 // rate
 
         return event_record(event, id_=id_, model=self._settings.model, to_ms=to_ms)
-
-    def _tell(self, failure: str) -> None:
-        if failure and not self._failing:
-            log("folder fails", source=self._settings.name, why=failure)
-        if self._failing and not failure:
-            log("folder works", source=self._settings.name)
-        self._failing = failure
 
 
 def check_size(recording: Recording, most: int) -> None:

@@ -15,7 +15,7 @@ from models.store import Store
 from service import log as log_module
 from service.auth.key_store import FileKeyStore
 from service.auth.keys import create_key
-from service.log import bound, configure, log, redact, reference, trace
+from service.log import FailureLog, bound, configure, log, redact, reference, trace
 from service.queue.redis_consumer import RedisConsumer
 from service.server.worker import Worker
 from service.settings import Settings
@@ -265,3 +265,19 @@ async def test_no_log_line_has_what_users_put_into_a_request(
     assert [each for each in hidden if each in log_text] == []
     if form == "json":
         assert all({"time", "pid", "event"} <= line.keys() for line in lines_of(log_text))
+
+
+def test_a_failure_that_lasts_is_logged_when_it_begins_and_when_it_is_over(capsys):
+    failure = FailureLog("disk full", "disk has room", disk="a")
+    failure.worked()
+    for why in ("first", "second"):
+        failure.failed(why)
+    failure.worked()
+    failure.worked()
+    failure.failed("third")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" - ")[2] for line in lines] == [
+        "disk full disk=a why=first",
+        "disk has room disk=a",
+        "disk full disk=a why=third",
+    ]

@@ -102,6 +102,7 @@ async def test_when_the_files_cannot_be_used_each_gateway_counts_alone(
     gateway._local_until = 0.0
     with pytest.raises(TooMany):
         await gateway.count_request(mine)
+    assert capsys.readouterr().err.count("counted together again") == 1
     await stream.aclose()
     # What was not counted is not given back.
     await opened(gateway, mine)

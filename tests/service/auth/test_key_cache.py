@@ -75,4 +75,11 @@ async def test_keys_that_can_no_longer_be_read_stay_valid_and_never_read_is_busy
     path.write_text("{")
     age()
     assert await cache.find(text) == key
-    assert "keys cannot be read" in capsys.readouterr().err
+    age()
+    assert await cache.find(text) == key
+    path.unlink()
+    await FileKeyStore(path).put(key)
+    age()
+    assert await cache.find(text) == key
+    log = capsys.readouterr().err
+    assert (log.count("keys cannot be read"), log.count("keys can be read again")) == (2, 2)

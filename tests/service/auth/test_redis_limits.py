@@ -130,6 +130,7 @@ async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, c
             await alone.count_request(mine)
         with pytest.raises(TooMany):
             await alone.count_request(mine)
+        assert capfd.readouterr().err.count("counted together again") == 1
     finally:
         redis.end()
         await alone.close()
