@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.log import log, trace
+from service.log import FailureLog, log, trace
 from service.server.http_protocol import protocol
 from service.server.tls import Certificate
 from service.settings import Settings
@@ -152,15 +152,17 @@ class TLSListener:
             task.cancel()
 
     async def _accept(self) -> None:
+        failure = FailureLog("cannot accept connections", "connections are accepted again")
         while True:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
             except OSError as error:
                 # The cause may pass, as when the process has too many files open; without a pause
                 # this would be a busy loop.
-                log("cannot accept connections", why=error.strerror)
+                failure.failed(error.strerror)
                 await asyncio.sleep(PAUSE_S)
                 continue
+            failure.worked()
             try:
                 self._start_handshake(connection)
             except Exception as error:  # noqa: BLE001 - the server must keep accepting

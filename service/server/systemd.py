@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from service.log import log
+from service.log import FailureLog
 
 LONGER = "EXTEND_TIMEOUT_USEC=30000000"
 """A busy machine may take minutes to load the models: 30 s more, counted from each message."""
@@ -18,6 +18,7 @@ class Systemd:
         """Take its address out of the environment: processes that are started later have none."""
         self._address = os.environ.pop("NOTIFY_SOCKET", "")
         self._starting = True
+        self._failure = FailureLog("systemd not reached", "systemd reached again")
 
     @property
     def waits(self) -> bool:
@@ -51,4 +52,6 @@ class Systemd:
                 sender.settimeout(0.1)
                 sender.sendto(state.encode(), address)
         except OSError as error:
-            log("systemd not reached", state=state, why=error)
+            self._failure.failed(error)
+        else:
+            self._failure.worked()

@@ -164,6 +164,9 @@ async def test_without_a_file_descriptor_left_the_server_pauses_and_recovers(
                 for each in filling:
                     os.close(each)
         await Client(f"https://127.0.0.1:{server.port}", authorities=ours[0]).describe("toy")
+        told += capfd.readouterr().err
+        assert told.count("cannot accept connections") == 1
+        assert told.count("connections are accepted again") == 1
 
 
 async def test_a_new_certificate_is_loaded_under_live_streams(
