@@ -149,7 +149,7 @@ def recordings_of(folder: Path) -> dict[Path, str]:
 
     In SOURCE/LABEL/file a source is one. Elsewhere names that differ in a last letter, or in the
     number of a part, are of one (x-A, x-part2), and so are up to SERIES that differ in a last
-    number, unless fewer than three would be left.
+    number, unless fewer than three would be left; that is printed.
     """
     paths = [path for path in audio.below(folder)[0] if is_sound(path)]
     for first, *others in identical(paths):
@@ -168,10 +168,16 @@ def recordings_of(folder: Path) -> dict[Path, str]:
         path: name.split("/")[0] if name.count("/") > 1 else numbered[path]
         for path, name in names.items()
     }
-    for found in (sources, numbered):
-        if len(set(found.values())) >= len(SEEDS):
-            return found
-    return pieces
+    if len(set(sources.values())) >= len(SEEDS):
+        return sources
+    found, what = (
+        (numbered, "folders") if len(set(numbered.values())) >= len(SEEDS) else (pieces, "series")
+    )
+    print(
+        f"others.path: fewer than three {what}: their files count as recordings of their own, so"
+        " that thresholds may be chosen and evaluated on sounds of one origin"
+    )
+    return found
 
 
 @dataclass(frozen=True)

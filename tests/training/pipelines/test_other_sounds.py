@@ -94,10 +94,23 @@ def test_a_short_series_is_of_one_recording_and_a_long_one_of_many(tmp_path, fil
     assert len(set(recordings_of(tmp_path).values())) == recordings
 
 
-def test_a_short_series_alone_is_of_as_many_recordings_as_files(tmp_path):
-    for number in range(3):
-        white(tmp_path / f"noise-{number}.wav", number)
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["noise-0", "noise-1", "noise-2"], "fewer than three series"),
+        (["a/x/rain", "a/x/wind", "b/y/sea"], "fewer than three folders"),
+        (["a/x/rain", "b/x/wind", "c/y/sea"], ""),
+    ],
+)
+def test_where_fewer_than_three_would_be_left_files_count_and_that_is_told(
+    tmp_path, names, told, capsys
+):
+    for number, name in enumerate(names):
+        white(tmp_path / f"{name}.wav", number)
     assert len(set(recordings_of(tmp_path).values())) == 3
+    printed = capsys.readouterr().out
+    assert told in printed
+    assert bool(printed) == bool(told)
 
 
 def test_three_pieces_of_one_recording_are_too_few(tmp_path):
