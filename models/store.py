@@ -191,9 +191,8 @@ class Store:
         if version not in versions:
             raise NotFound(f"no version {version!r:.80} of {name!r}; there is {_listing(versions)}")
         with _named(name, version), self._locks[name, version]:
-            model = self._loaded.get((name, version))
-            if model is None:
-                model = self._loaded[name, version] = self._load(name, version)
+            model = self._loaded.get((name, version)) or self._load(name, version)
+            self._loaded[name, version] = model
         return model
 
     def check(self, name: str, version: str, process: VerifierProcess) -> tuple[Manifest, str]:
@@ -217,10 +216,9 @@ class Store:
     def first(self, name: str) -> tuple[Model, dict[str, str]]:
         """Return the model to serve at start, and the reason of each version rejected before it.
 
-        It is the newest complete version, unless one is pinned. A process for each would take too
-        long here: a version is loaded in a thread. One that is late is rejected; what cannot be
-        ended, such as a wait for a device, keeps its thread; there is one such thread at most, for
-        versions after it are loaded in a process of their own first.
+        It is the newest complete version, unless one is pinned, loaded in a thread: a process for
+        each would take too long here. One that is late is rejected; what cannot be ended, such as a
+        wait for a device, keeps its thread, one at most: versions after it are verified first.
 
         Raises NotFound, and ArtefactError with the first reason when every version is rejected.
         """
@@ -283,7 +281,9 @@ class Store:
         more_s, self.loading = self._trials.longest_s, f"{name} {version}"
         try:
             with _named(name, version):
-                model = verifier.first(folder, signature, read, more_s=more_s, report=report)
+                if verifier.abandoned:
+                    verifier.check(folder, signature)
+                model = verifier.load(folder, signature, read, more_s=more_s, report=report)
         finally:
             self.loading = ""
         with self._locks[name, version]:

@@ -285,7 +285,7 @@ class Verifier:
         self.limit_s = limit_s
         self._outcomes: dict[Path, tuple[Signature, str]] = {}
         """Why a version is rejected; empty: it is not."""
-        self._abandoned = False
+        self.abandoned = False
         """Whether a thread was left that loads a version."""
         self._lock = threading.Lock()
 
@@ -305,23 +305,6 @@ class Verifier:
         known, reason = self._outcomes.get(folder, ((), ""))
         return reason if known == signature else None
 
-    def first(
-        self,
-        folder: Path,
-        signature: Signature,
-        work: Callable[[], Result],
-        *,
-        more_s: float = 0.0,
-        report: Report = no_report,
-    ) -> Result:
-        """Return what `work` does, which loads a version at the start, as `within` does.
-
-        After one that was abandoned, a version is checked in a process first: that can be ended.
-        """
-        if self._abandoned:
-            self.check(folder, signature)
-        return self.load(folder, signature, work, more_s=more_s, report=report)
-
     def load(
         self,
         folder: Path,
@@ -333,13 +316,16 @@ class Verifier:
     ) -> Result:
         """Return what `work` does, which loads a version, as `within` does.
 
-        A version that raised ArtefactError is rejected by `check` until its files change.
+        A version that is not loaded is rejected by `check` until its files change; one that was
+        accepted before only if it was abandoned, for all else may pass.
         """
         try:
             result = within(self.limit_s, work, more_s=more_s, report=report)
         except ArtefactError as error:
-            self._abandoned |= isinstance(error, Abandoned)
-            self.record(folder, signature, str(error))
+            abandoned = isinstance(error, Abandoned)
+            self.abandoned |= abandoned
+            if abandoned or self._known(folder, signature) is None:
+                self.record(folder, signature, str(error))
             raise
         self.record(folder, signature)
         return result

@@ -270,6 +270,19 @@ def test_a_version_that_waits_once_it_is_verified_is_rejected_until_its_files_ch
     assert store.load("trio").version == "1"
 
 
+def test_what_may_pass_rejects_no_version_that_was_verified(trio, monkeypatch):
+    store = Store(trio.parents[1], load_timeout=60)
+
+    def full(*_, **__):
+        raise ArtefactError("model.onnx cannot be read: Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("models.store.read", full)
+        with pytest.raises(ArtefactError, match="Too many open files"):
+            store.load("trio")
+    assert store.load("trio").version == "1"
+
+
 def test_while_a_version_waits_others_are_loaded(artefacts, monkeypatch):
     shutil.copytree(artefacts / "trio" / "1", artefacts / "trio" / "2")
     manifest = artefacts / "trio" / "2" / "manifest.json"
