@@ -27,7 +27,7 @@ from service.archive.records import (
 from service.client import Client
 from service.client.events import Event, Lost, Reconnect
 from service.client.stream import Stream
-from service.log import log, trace
+from service.log import FailureLog, log, trace
 from service.monitor.config import SourceSettings
 from service.monitor.coverage import Coverage, Level
 from service.monitor.health import WORDS, Health
@@ -70,7 +70,7 @@ class Follower:
         self._stopping = asyncio.Event()
         self._recent: RecentSound | None = None
         self._kept = Path(settings.keep_path).expanduser() / settings.name
-        self._keep_failure = ""
+        self._failure = FailureLog("sound not kept", "sound is kept again", source=settings.name)
 
     def stop(self) -> None:
         """Let `run` end what is under way, and return when the source gives its next chunk."""
@@ -218,16 +218,14 @@ class Follower:
 
     async def _write(self, clips: list[Clip]) -> None:
         for clip in clips:
-            failure = ""
             try:
                 await asyncio.to_thread(
                     write_clip, clip, folder=self._kept, max_bytes=self._settings.keep_bytes
                 )
             except OSError as error:
-                failure = str(error)
-            if failure and not self._keep_failure:
-                log("sound not kept", source=self._settings.name, why=failure)
-            self._keep_failure = failure
+                self._failure.failed(error)
+            else:
+                self._failure.worked()
 
     def _record(self, event: LabelEvent) -> EventRecord:
         # No other stream of this source begins in the same millisecond.

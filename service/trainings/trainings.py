@@ -21,7 +21,7 @@ from common.atomic import atomic_folder
 from common.budget import Budget
 from common.errors import Busy, InsufficientStorage, NotFound, Unprocessable
 from models.manifest import NAME
-from service.log import log
+from service.log import FailureLog, log
 from service.settings import Settings
 from service.trainings.assignments import RECIPE, assignments
 from service.trainings.command import TIMBRE, environment, run_timbre
@@ -243,15 +243,15 @@ class Trainings:
             os.kill(process["pid"], signal.SIGTERM)
 
     async def _watch(self) -> None:
-        failure = ""
+        failure = FailureLog("trainings cannot be read", "trainings can be read")
         while True:
             try:
-                unfinished, why = await asyncio.to_thread(self._advance), ""
+                unfinished = await asyncio.to_thread(self._advance)
             except Exception as error:  # noqa: BLE001 - the next look may find it mended
-                unfinished, why = True, f"{type(error).__name__}: {error}"
-            if why != failure:
-                log("trainings cannot be read" if why else "trainings can be read", why=why or "-")
-                failure = why
+                unfinished = True
+                failure.failed(f"{type(error).__name__}: {error}")
+            else:
+                failure.worked()
             try:
                 async with asyncio.timeout(SCAN_S if unfinished or self._children else None):
                     await self._wake.wait()
