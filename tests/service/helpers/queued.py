@@ -10,9 +10,23 @@ from service.trainings.record import REQUEST
 FOREVER = "import time; print('at work', flush=True); time.sleep(600)"
 
 
+_last = [""]
+
+
+def later_id():
+    """An id after all before it: those of one millisecond are in no order."""
+    while (found := new_id()).rpartition("-")[0] <= _last[0]:
+        time.sleep(0.001)
+    _last[0] = found.rpartition("-")[0]
+    return found
+
+
 def queued(folder, code, *, limit_s=600.0, id_=None):
-    """Accept a training below a folder, as a server has done it; return its folder."""
-    path = folder / (id_ or new_id())
+    """Accept a training below a folder, as a server has done it; return its folder.
+
+    One that is queued later has a later id.
+    """
+    path = folder / (id_ or later_id())
     path.mkdir(parents=True)
     request = {
         "recipe": "sounds",
