@@ -94,7 +94,10 @@ ONE_FILE_KNOWS = {
         *("benchmarks/peers/mlserver_model.py", "benchmarks/peers/ray_server.py"),
         "benchmarks/peers/deepaas_model.py",
     },
-    "redis": {"service/queue/redis_connection.py", "service/queue/redis_cluster.py"},
+    "redis": {
+        *("service/queue/redis_connection.py", "service/queue/redis_cluster.py"),
+        "service/queue/redis_tls.py",
+    },
     "opentelemetry": {"service/tracing/otel.py"},
     "sounddevice": {"service/sources/microphone.py"},
 }
@@ -381,6 +384,7 @@ COVERED_ELSEWHERE = {
     "service/prove/ways.py": ["service/prove/test_command.py"],
     "service/queue/base.py": ["service/queue/test_contract.py"],
     "service/queue/redis_cluster.py": ["service/queue/test_redis_connection.py"],
+    "service/queue/redis_tls.py": ["service/queue/test_redis_connection.py"],
     "service/queue/redis_keys.py": ["service/queue/test_redis_connection.py"],
     "service/queue/status.py": ["service/queue/test_contract.py"],
     "service/server/gateway_process.py": ["service/cli/test_serve.py"],

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from redis.asyncio import Connection, SSLConnection
+from redis.asyncio import Connection
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, RedisError, TryAgainError
 
 from service.queue.redis_keys import LIVE_JOBS
+from service.queue.redis_tls import PromptTLSConnection
 
 SLOTS_S = 1.0
 """Time limit for the response of one node."""
@@ -50,7 +51,7 @@ class ClusterConnection(Connection):
 
     async def _owner_by(self, host: str, port: int) -> tuple[str, int] | None:
         """Return the owner according to one node, None when no node owns our slot."""
-        kind: Any = SSLConnection if isinstance(self, SSLConnection) else Connection
+        kind: Any = PromptTLSConnection if isinstance(self, PromptTLSConnection) else Connection
         # Not by a client: its pool closes in tasks of its own, which may be cancelled unstarted.
         connection: Any = kind(**(self._options | {"host": host, "port": port}))
         try:
@@ -78,5 +79,5 @@ class ClusterConnection(Connection):
             raise ConnectionError(f"the keys have moved or are about to move: {error}") from error
 
 
-class TLSClusterConnection(ClusterConnection, SSLConnection):
+class TLSClusterConnection(ClusterConnection, PromptTLSConnection):
     """The same over TLS."""

@@ -1,7 +1,7 @@
 """A Redis client from a URL: TCP, TLS, Unix socket, Sentinel, Cluster; and the job streams' set-up.
 
-Only this and `redis_cluster.py` know redis-py. `redis_keys.py` lists the keys; the gateway's
-side of the queue is `redis.py`, the worker's `redis_consumer.py`.
+Only this, `redis_cluster.py` and `redis_tls.py` know redis-py. `redis_keys.py` lists the keys; the
+gateway's side of the queue is `redis.py`, the worker's `redis_consumer.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from common.errors import Unprocessable
 from service.queue.redis_cluster import ClusterConnection, TLSClusterConnection
 from service.queue.redis_keys import GROUP, JOB_STREAMS, WORKERS
+from service.queue.redis_tls import close_promptly
 from service.queue.redis_values import MAX_ITEMS, read_items, seconds_of, text_of
 
 REDIS_ERRORS = (RedisError, OSError)
@@ -63,6 +64,7 @@ def connect(url: str) -> Any:
             else Redis.from_url
         )
         client: Any = kind(url, **options)
+        close_promptly(client)
         # Raises now what redis-py would raise with the first command.
         client.connection_pool.make_connection()
     except (ValueError, TypeError) as error:
@@ -99,7 +101,7 @@ def _sentinel(url: str, **options: Any) -> Any:
     if not service:
         raise ValueError("the service name is missing: HOST:PORT/SERVICE")
     options |= {name: value for name, value in url_options.items() if name.startswith("ssl")}
-    sentinel = _Sentinel(nodes, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+    sentinel = _Sentinel(nodes, sentinel_kwargs=options, **options)
     login = {name: url_options[name] for name in ("username", "password") if name in url_options}
     return sentinel.master_for(service, db=int(database or url_options.get("db", 0)), **login)
 
@@ -124,6 +126,11 @@ def _parse(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
 
 
 class _Sentinel(Sentinel):
+    def __init__(self, nodes: list[tuple[str, int]], **options: Any) -> None:
+        super().__init__(nodes, **options)  # type: ignore[no-untyped-call]
+        for client in self.sentinels:
+            close_promptly(client)
+
     async def discover_master(self, service_name: str) -> Any:
         """Return the master's address. The error does not show the options: they hold passwords."""
         try:

@@ -1,9 +1,11 @@
 """Connections to Redis: password, TLS, Sentinel, cluster, failover."""
 
 import asyncio
+import gc
 import shutil
 import signal
 import subprocess
+import warnings
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,9 +18,10 @@ from service.auth.keys import create_key
 from service.auth.redis_limits import RedisLimits
 from service.queue import status
 from service.queue.redis import RedisQueue
-from service.queue.redis_connection import CLOSE_S, connect
+from service.queue.redis_connection import CLOSE_S, close, connect
 from service.queue.redis_consumer import RedisConsumer
 from service.queue.redis_keys import LIVE_JOBS
+from service.queue.redis_tls import PromptTLSConnection
 from service.server.worker import Worker
 from tests.service.conftest import until
 from tests.service.helpers.redis_server import PROGRAM, start_redis
@@ -376,3 +379,66 @@ async def test_a_stopped_redis_does_not_block_closing(tmp_path_factory):
             await asyncio.gather(queue.close(), jobs.close())
     finally:
         redis.end()
+
+
+CLIENTS = {
+    "alone": "rediss://127.0.0.1:{port}",
+    "cluster": "rediss+cluster://127.0.0.1:{port}",
+}
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_no_tls_connection_outlives_the_loop_of_a_client_that_is_closed(
+    start, unused_tcp_port_factory, tls, kind
+):
+    options, authority = tls
+    # A node speaks with others on a port ten thousand higher.
+    port = next(port for _ in range(60) if (port := unused_tcp_port_factory()) < 55_000)
+    if kind == "cluster":
+        options = [*options, "--cluster-enabled", "yes", "--tls-cluster", "yes"]
+    server = start("--tls-port", port, *options, url=f"rediss://127.0.0.1:{port}{authority}")
+    if kind == "cluster":
+        server.client.execute_command("CLUSTER ADDSLOTS", *range(16_384))
+        asyncio.run(
+            until(lambda: server.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        )
+
+    async def read_and_close():
+        client = connect(CLIENTS[kind].format(port=port) + authority)
+        for _ in range(400):
+            if await pinged(client):
+                break
+            await asyncio.sleep(0.05)
+        reading = asyncio.create_task(client.blpop([LIVE_JOBS], timeout=5))
+        await asyncio.sleep(0.1)
+        # It answers nothing from now on, also no request to close.
+        server.signal(signal.SIGSTOP)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with asyncio.timeout(CLOSE_S + 1.5):
+            await close(client)
+
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            asyncio.run(read_and_close())
+            gc.collect()
+    finally:
+        server.signal(signal.SIGCONT)
+    assert [str(one.message) for one in told if one.category is ResourceWarning] == []
+
+
+async def pinged(client):
+    try:
+        return await client.ping()
+    except (RedisError, OSError):
+        return False
+
+
+def test_every_kind_of_tls_connection_is_closed_at_once():
+    addresses = ("rediss://h", "rediss+cluster://h:1", "rediss+sentinel://h:1/s")
+    clients = [connect(url) for url in addresses]
+    clients += clients[-1].connection_pool.sentinel_manager.sentinels
+    assert len(clients) == 4
+    for client in clients:
+        assert issubclass(client.connection_pool.connection_class, PromptTLSConnection)
