@@ -19,7 +19,7 @@ from service.log import log
 from service.monitor.sinks.base import SinkError
 from service.sources.network import hidden
 
-TIMEOUT_S = 10.0
+TIMEOUT_S, CONNECT_S = 10.0, 5.0
 ATTEMPTS = 8
 """Of one record at an address that is reached; with the pauses, some two minutes."""
 UNREACHED, NO_RESPONSE = -1, 0
@@ -122,7 +122,7 @@ class Webhook:
     async def _post(self, body: bytes) -> int:
         """Return the status, UNREACHED or NO_RESPONSE."""
         self._session = self._session or aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=TIMEOUT_S / 2)
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_S)
         )
         headers = {"Content-Type": "application/json"}
         if self._settings.secret:

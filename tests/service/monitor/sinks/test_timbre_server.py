@@ -13,7 +13,6 @@ from service.archive.receiver import MAX_RECORDS
 from service.archive.records import MinuteRecord, ProblemRecord
 from service.auth.key_store import open_key_store
 from service.monitor.config import make_sink
-from service.monitor.sinks import timbre_server
 from service.monitor.sinks.base import SinkError, SinkQueue
 from service.monitor.sinks.timbre_server import ServerSettings, TimbreServer
 from tests.service.archive.test_database import TOTALS, minute, rows
@@ -206,8 +205,7 @@ async def test_records_of_a_later_version_are_kept_for_a_later_server(central, s
     assert rows(path, COUNT) == [(1,)]
 
 
-async def test_nobody_there_is_no_response(sink, monkeypatch):
-    monkeypatch.setattr(timbre_server, "TIMEOUT_S", 0.5)
+async def test_nobody_there_is_no_response(sink):
     with pytest.raises(SinkError, match=r"http://127.0.0.1:1: no response: Client"):
         await sink("http://127.0.0.1:1").write([event()])
 
