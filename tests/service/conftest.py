@@ -25,6 +25,7 @@ from models.manifest import Label
 from models.pin import FILE
 from service.api.context import GATEWAY
 from service.app import build
+from service.auth import file_limits, redis_limits
 from service.log import QUIET, configure
 from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis
@@ -72,6 +73,13 @@ def wav(samples, *, rate=RATE):
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(pcm(samples))
     return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def limits_are_counted_together(monkeypatch):
+    """However slow the machine, Redis' answers and the lock of a file are waited for."""
+    monkeypatch.setattr(redis_limits, "REPLY_S", 60)
+    monkeypatch.setattr(file_limits, "LOCK_S", 60)
 
 
 @pytest.fixture(autouse=True)

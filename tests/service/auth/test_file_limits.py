@@ -20,12 +20,6 @@ from tests.service.helpers.keys import key, opened
 from tests.service.helpers.spend import spend
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """However slow the machine, the lock is waited for."""
-    monkeypatch.setattr(module, "LOCK_S", 60)
-
-
 async def test_requests_are_counted_together_and_by_key(tmp_path, monkeypatch):
     now = 1_000.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))

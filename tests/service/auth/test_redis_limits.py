@@ -17,12 +17,6 @@ from tests.service.helpers.keys import key, opened
 from tests.service.helpers.redis_server import start_redis
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """However slow the machine, Redis is waited for."""
-    monkeypatch.setattr(redis_limits, "REPLY_S", 60)
-
-
 @pytest.fixture
 async def gateways(redis_url):
     """Two gateways' counts."""
