@@ -30,6 +30,8 @@ def test_no_window_of_the_source_left_out_is_learnt_and_recordings_are_as_many_a
     windows = windows_of(collection, str(folder / "bands.onnx"))
     assert windows.features.shape == (36, 26)
     assert windows.embeddings.shape == (36, BANDS)
+    # Numbered in their order, so that each run draws the same.
+    assert windows.recording.tolist() == np.repeat(np.arange(12), 3).tolist()
     for count in (1, 3):
         rows = drawn(windows, 1, count, seed=0)
         assert not (windows.source[rows] == 1).any()
@@ -52,13 +54,15 @@ def test_a_row_has_every_model(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(embedding_heads, "STRENGTHS", (0.1,))
     monkeypatch.setattr(embedding_heads, "DECAYS", ())
     words = [str(folder / "sounds"), "--backbone", str(folder / "bands.onnx")]
+    words += ["--backbone", "timbre-sound"]
     made = tmp_path / "own-sounds.json"
     main([*words, "--count", "2", "--draws", "1", "--json", str(made)])
     report = results.read(made)
-    (row,) = report["rows"]
-    assert list(row) == ["what", *COLUMNS]
-    assert row["what"] == "2"
+    assert [list(row) for row in report["rows"]] == 2 * [["what", *COLUMNS]]
+    assert [row["what"] for row in report["rows"]] == ["2, bands", "2, timbre-sound"]
+    # The same recordings.
+    assert len({row["forest"] for row in report["rows"]}) == 1
     # Pitches this far apart are told by the levels of bands.
-    assert row["chosen"] > row["majority"]
-    assert "FOLDER --backbone bands.onnx --count 2 --draws 1" in report["command"]
+    assert all(row["chosen"] > row["majority"] for row in report["rows"])
+    assert "FOLDER --backbone bands.onnx --backbone timbre-sound --count 2 --draws 1" in report["command"]
     assert str(folder) not in made.read_text()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Print how well models of own recordings do on sources left out, by recordings of each label.
 
-    .venv/bin/python tools/own_sounds_figures.py FOLDER --backbone FILE.onnx
+    .venv/bin/python tools/own_sounds_figures.py FOLDER --backbone timbre-sound --backbone FILE.onnx
 
 FOLDER: holds SOURCE/LABEL/recordings. Each source is left out in turn, and models learn from so
 many recordings of each label, drawn from the others. Top-1 per window: the forest of the recipe
-`sounds` on Timbre's features, and heads on the network's embeddings.
+`sounds` on Timbre's features, and heads on the embeddings of each network, of the same recordings.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ FITTED = {
 }
 COLUMNS = ("majority", "forest", *FITTED, "chosen")
 HEADS = {
-    "what": "recordings of a label",
+    "what": "recordings of a label, network",
     "forest": "forest, 26 features",
     "prototypes": "class means",
     "regression": "logistic regression",
@@ -132,13 +132,26 @@ def scores_of(
         yield fit_head(choice, known, seed).scores(windows.embeddings[test])
 
 
+def means(windows: Windows, count: int, draws: int) -> dict[str, float]:
+    """Return top-1 of each model, the mean over sources left out and draws of recordings."""
+    right: dict[str, list[float]] = defaultdict(list)
+    for out in np.unique(windows.source).tolist():
+        for seed in range(draws):
+            cuts = drawn(windows, out, count, seed), np.flatnonzero(windows.source == out)
+            with threadpool_limits(1):
+                for name, scores in zip(COLUMNS, scores_of(windows, *cuts, seed), strict=True):
+                    hits = scores.argmax(axis=1) == windows.label[cuts[1]]
+                    right[name].append(float(hits.mean()))
+    return {name: round(float(np.mean(right[name])), 2) for name in COLUMNS}
+
+
 def main(argv: Sequence[str]) -> None:
     """Show a row for each number of recordings."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--backbone", required=True, action="append")
     parser.add_argument("--count", type=int, action="append")
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--active", action="store_true", help="windows where something sounds")
     results.add_option(parser)
     options = parser.parse_args(argv)
@@ -147,20 +160,14 @@ def main(argv: Sequence[str]) -> None:
     collection = load(CollectionSpec(path=str(options.folder)))
     if options.active:
         collection = sounding(collection, WindowSpec())
-    windows = windows_of(collection, options.backbone)
-    rows = []
-    for count in options.count or (1, 2, 4, 8):
-        right: dict[str, list[float]] = defaultdict(list)
-        for out in np.unique(windows.source).tolist():
-            for seed in range(options.draws):
-                cuts = drawn(windows, out, count, seed), np.flatnonzero(windows.source == out)
-                with threadpool_limits(1):
-                    for name, scores in zip(COLUMNS, scores_of(windows, *cuts, seed), strict=True):
-                        hits = scores.argmax(axis=1) == windows.label[cuts[1]]
-                        right[name].append(float(hits.mean()))
-        means = {name: round(float(np.mean(right[name])), 2) for name in COLUMNS}
-        rows.append({"what": str(count), **means})
-    names = {str(options.folder): "FOLDER", options.backbone: Path(options.backbone).name}
+    everything = {name: windows_of(collection, name) for name in options.backbone}
+    rows = [
+        {"what": f"{count}, {Path(name).stem}", **means(windows, count, options.draws)}
+        for count in options.count or (1, 2, 4, 8)
+        for name, windows in everything.items()
+    ]
+    files = {name: Path(name).name for name in options.backbone}
+    names = {str(options.folder): "FOLDER", **files}
     report = results.document(
         "own-sounds",
         command=results.command_of(PROGRAM, argv, names),

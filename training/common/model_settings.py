@@ -16,6 +16,8 @@ ESTIMATORS = (
 """Models on the 26 features beside the forest; [estimators.NAME] has the settings of each."""
 BACKBONE = "backbone"
 """A small model on the embeddings of the network at network.backbone."""
+SHIPPED_BACKBONE = "timbre-sound"
+"""The network that comes with Timbre, by which `sounds` does well with few recordings."""
 MODELS = ("forest", "network", BACKBONE, *ESTIMATORS)
 """Models that a recipe for sound can train."""
 
@@ -180,8 +182,8 @@ class Network:
     """Maximum of training windows, drawn at random; 0: all."""
 
     backbone: str = ""
-    """ONNX network from the samples of a window to its embedding, by path, which the model
-    `backbone` of own recordings is made with."""
+    """ONNX network from a window to its embedding, by path or as the name of the shipped one,
+    timbre-sound, which the model `backbone` of own recordings is made with."""
 
     def __post_init__(self) -> None:
         """Reject impossible settings."""

@@ -139,7 +139,7 @@ def best_of(candidates: Sequence[Candidate]) -> tuple[Candidate, str]:
     others = [one.model for one in candidates if one is not best]
     if not others:
         return best, ""
-    reason = "the network that is named (network.backbone)" if named else "the first of the models"
+    reason = "the one on embeddings (network.backbone)" if named else "the first of the models"
     why = (
         f"No labelled window of a validation part tells which of {len(candidates)} models is best: "
         f"this is {best.model}, {reason}; {', '.join(others)} not written."

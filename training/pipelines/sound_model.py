@@ -45,7 +45,7 @@ LIBRARIES = dict.fromkeys(MODELS, ("numpy", "scikit-learn", "onnx")) | {
 }
 DESCRIPTIONS = {
     "forest": "26 features, standardised, projected by PCA, random forest",
-    BACKBONE: "a network given by path, frozen, and a small model on its embeddings",
+    BACKBONE: "a frozen network (network.backbone), and a small model on its embeddings",
     "network": "a small convolutional network on the log-mel spectrogram",
     "extra-trees": "26 features, extremely randomised trees",
     "gradient-boosting": "26 features, gradient boosting on histograms for each label",

@@ -15,7 +15,7 @@ import numpy as np
 
 from features.extract import FEATURE_NAMES
 from training.common.labels import RATE
-from training.common.model_settings import BACKBONE
+from training.common.model_settings import BACKBONE, SHIPPED_BACKBONE
 from training.common.paths import REPORTS
 from training.evaluation import leave_one_out
 from training.pipelines import sound_evaluation, sound_model
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from training.recordings.table import Table
     from training.sound_models.embedding import FittedEmbedding
 
+MOST_EMBEDDED = 10_000
+"""Training windows that a model on embeddings learns from: regressions on more take minutes."""
 RECIPE = SoundsRecipe
 """The class of these recipes, for `training.common.recipe.load`."""
 HOW = (
@@ -229,12 +231,16 @@ def _on_backbone(recipe: SoundsRecipe, table: Table, others: OtherSounds | None)
     """Return the model on the network that the recipe names, and say what was tried."""
     from training.sound_models import embedding
 
-    path = path_of(recipe.network.backbone)
+    path, rows = path_of(recipe.network.backbone), table.rows("train")
+    if len(rows) > MOST_EMBEDDED:
+        drawn = np.random.default_rng(recipe.seed).permutation(rows)[:MOST_EMBEDDED]
+        rows = np.sort(drawn)
+        print(f"{BACKBONE}: {MOST_EMBEDDED:,} training windows, drawn at random")
     fitted = embedding.fit(
         path,
         table.tensors(kind_of(recipe, BACKBONE)),
         np.asarray(table.labels),
-        table.rows("train"),
+        rows,
         np.asarray(table.groups),
         table.recordings(),
         config=table.config,
@@ -284,8 +290,9 @@ def _of_backbone(recipe: SoundsRecipe, candidate: Candidate) -> list[dict[str, s
         return []
     from training.sound_models.given_network import stated
 
-    path = path_of(recipe.network.backbone)
-    return [{"source": stated(path), "licence": "not stated", "use": "embedding"}]
+    given = recipe.network.backbone
+    licence = "Timbre's" if given == SHIPPED_BACKBONE else "not stated"
+    return [{"source": stated(path_of(given)), "licence": licence, "use": "embedding"}]
 
 
 def write_artefact(

@@ -6,7 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.common.model_settings import BACKBONE, Events, Forest, Network, check_models
+from training.common.model_settings import (
+    BACKBONE,
+    SHIPPED_BACKBONE,
+    Events,
+    Forest,
+    Network,
+    check_models,
+)
 from training.common.recipe import check, check_artefact, check_limits
 
 LENGTHS = (0.5, 15.0)
@@ -197,7 +204,8 @@ class SoundsRecipe:
     def __post_init__(self) -> None:
         """Validate the settings before the training. Raises RecipeError."""
         check_artefact(self)
-        if self.network.backbone and BACKBONE not in self.models:
+        given = self.network.backbone not in {"", SHIPPED_BACKBONE}
+        if given and BACKBONE not in self.models:
             # Who names a network wants it tried, beside the others.
             object.__setattr__(self, "models", (*self.models, BACKBONE))
         check_models(self)

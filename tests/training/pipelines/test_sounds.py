@@ -19,7 +19,7 @@ from tests.training.sound_models.helpers.filterbank import by_level, filterbank
 from training.cli import main
 from training.common.recipe import load
 from training.data_cli.main import main as data
-from training.pipelines import other_sounds
+from training.pipelines import other_sounds, sounds
 from training.pipelines.sounds import TableSounds
 from training.recordings.table import open_table
 from training.search.cli import main as search
@@ -28,6 +28,7 @@ from training.sound_models.embedding_heads import Choice
 
 QUICK = (
     "profile=quick",
+    "models=forest",
     "forest.components=8",
     "windows.length=1",
     "windows.hop=0.5",
@@ -102,10 +103,37 @@ def test_a_network_given_by_path_is_tried_beside_the_others_and_becomes_one_arte
     assert len(list(Path("cache/tables/embeddings").glob("*.npy"))) == 1
 
 
+def test_by_default_the_shipped_network_is_tried_beside_the_forest(collection, capsys):
+    default = [change for change in collection if change != "models=forest"]
+    assert main(["sounds", *words([*default, "quiet=0"]), "--out", "out"]) == 0
+    assert "backbone: timbre-sound.onnx, " in capsys.readouterr().out
+    report = (Path("out/sounds/1") / "report.md").read_text()
+    assert "backbone" in report
+    assert "forest" in report
+
+
+def test_a_model_on_the_shipped_network_takes_spectrograms_and_says_what_it_is_from(
+    collection, monkeypatch, capsys
+):
+    monkeypatch.setattr(sounds, "MOST_EMBEDDED", 20)
+    alone = ["models=backbone", "windows.length=1.5", "name=pitches"]
+    assert main(["sounds", *words([*collection, *alone]), "--out", "out"]) == 0
+    assert "backbone: 20 training windows, drawn at random" in capsys.readouterr().out
+    manifest = Store(Path("out")).load("pitches").manifest
+    assert manifest.input.kind == "log_mel"
+    assert manifest.metrics["mean"]["macro_f1"] > 0.7
+    used = [one for one in manifest.provenance if one["use"] == "embedding"]
+    assert [one["licence"] for one in used] == ["Timbre's"]
+    assert used[0]["source"].startswith("timbre-sound.onnx, sha256 ")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["models=backbone"], "backbone needs network.backbone, the path of a network"),
+        (
+            ["models=backbone", "network.backbone="],
+            "backbone needs network.backbone, the path of a network",
+        ),
         (["network.backbone=none.onnx"], "none.onnx cannot be read as an ONNX network"),
         (["network.backbone=long.onnx"], "takes (n, 22050), the samples of a window"),
         (["network.backbone=level.onnx"], "level.onnx cannot take silence, which is learnt"),
@@ -463,7 +491,7 @@ def test_the_network_that_is_named_is_written_where_nothing_chooses(
     assert main(["sounds", *augmented, "--out", "out"]) == 0
     # Which windows are copies is known where heads are compared.
     assert learnt[0].copies.mean() == 0.5
-    told = "this is backbone, the network that is named (network.backbone); forest not written"
+    told = "this is backbone, the one on embeddings (network.backbone); forest not written"
     assert told in capsys.readouterr().err
     assert Store(Path("out")).load("sounds").manifest.input.kind == "samples"
     text = Path("out/sounds/1/report.md").read_text()
