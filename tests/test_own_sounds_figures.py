@@ -64,5 +64,6 @@ def test_a_row_has_every_model(folder, monkeypatch, tmp_path):
     assert len({row["forest"] for row in report["rows"]}) == 1
     # Pitches this far apart are told by the levels of bands.
     assert all(row["chosen"] > row["majority"] for row in report["rows"])
-    assert "FOLDER --backbone bands.onnx --backbone timbre-sound --count 2 --draws 1" in report["command"]
+    named = "FOLDER --backbone bands.onnx --backbone timbre-sound --count 2 --draws 1"
+    assert named in report["command"]
     assert str(folder) not in made.read_text()
