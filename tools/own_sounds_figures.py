@@ -85,7 +85,8 @@ def windows_of(collection: Collection, backbone: str) -> Windows:
     describe = [describer(file, length=2.0) for file in ("", backbone)]
     rows: dict[str, list[npt.NDArray[np.float32]]] = defaultdict(list)
     numbers, spec = [], WindowSpec()
-    recordings = {path: at for at, path in enumerate({clip.path for clip in collection.clips})}
+    named = dict.fromkeys(clip.path for clip in collection.clips)
+    recordings = {path: at for at, path in enumerate(named)}
     for clip in collection.clips:
         at = starts(clip, spec).tolist()
         if not at:  # too short

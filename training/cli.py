@@ -32,10 +32,17 @@ def _run(options: argparse.Namespace) -> None:
     written = ProgressFile(options.progress, stage) if options.progress else None
     made = steps.run(recipe, options.out, written.stage if written else stage)
     for folder in made:
-        kind = "report" if folder.parent == options.out / REPORTS else "artefact"
+        kind = _kind_of(folder, options.out)
         print(f"{kind}: {folder}")
         if written:
             written.write(**{kind: str(folder.relative_to(options.out))})
+
+
+def _kind_of(made: Path, out: Path) -> str:
+    """Return what people are told that a path in `out` is."""
+    if made.suffix == ".onnx":
+        return "network"
+    return "report" if made.parent == out / REPORTS else "artefact"
 
 
 def _recipe(options: argparse.Namespace) -> Any:

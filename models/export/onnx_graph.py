@@ -53,13 +53,13 @@ class Graph:
         self.nodes.append(node)
         return name
 
-    def serialise(self, takes: Any, *, labels: int) -> bytes:
-        """Return the model from the input `takes` to `scores`, (n, labels) float32."""
+    def serialise(self, takes: Any, *, labels: int, gives: str = "scores") -> bytes:
+        """Return the model from the input `takes` to an output, (n, labels) float32."""
         from onnx import TensorProto, helper
 
-        gives = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", labels])
-        self.nodes[-1].output[0] = "scores"
-        whole = helper.make_graph(self.nodes, "network", [takes], [gives], self.constants)
+        given = helper.make_tensor_value_info(gives, TensorProto.FLOAT, ["n", labels])
+        self.nodes[-1].output[0] = gives
+        whole = helper.make_graph(self.nodes, "network", [takes], [given], self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain == ML for node in self.nodes):
             opsets.append(helper.make_opsetid(ML, ML_OPSET))

@@ -8,7 +8,8 @@ from training.common.recipe import FOLDER, load
 from training.pipelines import sounds
 
 TENSORBOARD = importlib.util.find_spec("tensorboard")
-WRITES = {
+WRITES: dict[str, tuple[str, ...]] = {
+    "timbre-sound": (),
     "instruments": ("instruments", "instruments-forest", "instruments-net"),
     "clip-art-retrained-svm": ("clip-art-retrained", "clip-art-retrained-svm"),
 }

@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parents[1] / "recipes"
 PIPELINES = {
     "instruments": "training.pipelines.instruments",
     "sounds": "training.pipelines.sounds",
+    "sound-backbone": "training.pipelines.sound_backbone",
     "picture-networks": "training.pipelines.picture_networks",
     "picture-transfer": "training.pipelines.picture_transfer",
     "picture-svm": "training.pipelines.picture_svm",

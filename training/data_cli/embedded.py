@@ -29,7 +29,7 @@ from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError, Problem
 from training.recordings.windows import Mask, audible, cut, loud_frames, starts
 from training.sound_models.embedding import BATCH, Backbone, open_backbone
-from training.sound_models.given_network import known
+from training.sound_models.given_network import known, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,19 +66,21 @@ class Describer:
     def __call__(self, windows: Sequence[npt.NDArray[np.float32]]) -> Array:
         """Return (n, numbers) of windows of one length. Raises MaterialError."""
         if self.backbone:
-            return self.backbone(np.stack(windows))
+            return self.backbone.of_samples(windows, self.config)
         return extract_many(windows, config=self.config)
 
 
 def describer(backbone: str, *, length: float) -> Describer:
-    """Return what describes windows of so many seconds. backbone: a file; "" for the features.
+    """Return what describes windows of so many seconds.
+
+    backbone: a file or the name of a shipped one; "" for the features.
 
     Raises MaterialError for a file that is no such network.
     """
     config = AudioConfig(window=round(length * RATE))
     if not backbone:
         return Describer(config, None, config.fingerprint("features"))
-    path = Path(backbone).expanduser()
+    path = path_of(backbone)
     return Describer(config, open_backbone(path, window=config.window), known(path))
 
 

@@ -66,6 +66,16 @@ class Struck(NamedTuple):
     modulation: int = 0
 
 
+class Channel(NamedTuple):
+    """What one MIDI channel plays."""
+
+    number: int
+    """From 0; 9 has the drums."""
+    programs: Sequence[tuple[float, int]]
+    """Seconds, and the program from then on."""
+    notes: Sequence[Struck]
+
+
 def installed_fonts() -> tuple[Path, ...]:
     """Return the sound fonts that the system has, each once, sorted by name."""
     files = {file.resolve() for folder in FOLDERS for file in folder.glob("*.sf[23]")}
@@ -157,26 +167,18 @@ def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RAT
 
     Raises MaterialError without FluidSynth, or when it fails.
     """
+    return render_channels(font, [Channel(0, [(0.0, program)], notes)], rate=rate)
+
+
+def render_channels(font: Path, channels: Sequence[Channel], *, rate: int = RATE) -> Samples:
+    """Return several channels played at once, as `render` does."""
     if not shutil.which("fluidsynth"):
         raise MaterialError(f"FluidSynth is not installed; run: {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:
         midi, wave = Path(folder, "part.mid"), Path(folder, "part.wav")
-        write_midi(midi, program, notes)
-        command = [
-            "fluidsynth",
-            "-ni",
-            "-q",
-            "-R",
-            "0",
-            "-C",
-            "0",
-            "-g",
-            "0.4",
-            "-r",
-            "44100",
-            "-O",
-            "s16",
-        ]
+        write_midi(midi, channels)
+        plain = "-ni -q -R 0 -C 0 -g 0.4 -r 44100 -O s16"
+        command = ["fluidsynth", *plain.split()]
         done = subprocess.run(  # noqa: S603
             [*command, "-F", str(wave), str(font), str(midi)],
             capture_output=True,
@@ -190,26 +192,37 @@ def render(font: Path, program: int, notes: Sequence[Struck], *, rate: int = RAT
         return decode_file(wave, rate=rate)
 
 
-def write_midi(path: Path, program: int, notes: Sequence[Struck]) -> None:
-    """Write one channel at 120 beats a minute; 960 ticks a second."""
+def write_midi(path: Path, channels: Sequence[Channel]) -> None:
+    """Write a track for each channel at 120 beats a minute; 960 ticks a second."""
     import mido
 
-    ticks = [(round(n.onset * 2 * _BEAT), True, n) for n in notes]
-    ticks += [(round((n.onset + n.duration) * 2 * _BEAT), False, n) for n in notes]
-    track = mido.MidiTrack([mido.Message("program_change", program=program, time=0)])
-    now = 0
-    # Where one note ends as another begins, the end comes first.
-    for tick, on, note in sorted(ticks, key=lambda item: (item[0], item[1])):
-        if on:
-            track.append(
-                mido.Message("control_change", control=1, value=note.modulation, time=tick - now)
-            )
-            now = tick
-        kind = "note_on" if on else "note_off"
-        track.append(
-            mido.Message(
-                kind, note=note.pitch, velocity=note.velocity if on else 0, time=tick - now
-            )
+    tracks = [mido.MidiTrack(_messages(channel)) for channel in channels]
+    mido.MidiFile(ticks_per_beat=_BEAT, tracks=tracks).save(path)
+
+
+def _messages(channel: Channel) -> list[Any]:
+    """Return the MIDI messages of a channel, each with the ticks since the one before."""
+    import mido
+
+    # Where one note ends as another begins, the end comes first; programs change before both.
+    timed: list[tuple[float, int, Any]] = [(at, 0, program) for at, program in channel.programs]
+    timed += [(note.onset + note.duration, 1, note) for note in channel.notes]
+    timed += [(note.onset, 2, note) for note in channel.notes]
+    messages: list[Any] = []
+    now, number = 0, {"channel": channel.number}
+    for seconds, kind, what in sorted(timed, key=lambda one: (round(one[0] * 2 * _BEAT), one[1])):
+        tick = round(seconds * 2 * _BEAT)
+        made = (
+            [mido.Message("program_change", program=what, **number)]
+            if kind == 0
+            else [mido.Message("note_off", note=what.pitch, velocity=0, **number)]
+            if kind == 1
+            else [
+                mido.Message("control_change", control=1, value=what.modulation, **number),
+                mido.Message("note_on", note=what.pitch, velocity=what.velocity, **number),
+            ]
         )
+        made[0].time = tick - now
         now = tick
-    mido.MidiFile(ticks_per_beat=_BEAT, tracks=[track]).save(path)
+        messages += made
+    return messages

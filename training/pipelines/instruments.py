@@ -213,7 +213,7 @@ def train(recipe: InstrumentsRecipe, model: str, windows: Windows, stage: Stage)
     metrics |= _ensemble(recipe, fitted, model, thresholds)
     metrics |= sound_model.out_of_bag(model, fitted)
     history = {source: fitted_without.history for source, fitted_without in models.items()}
-    made = Candidate(model, fitted, evaluated, thresholds, metrics, history)
+    made = Candidate(model, fitted, evaluated, thresholds, metrics, history, kind)
     return with_events(recipe, made, models, windows.libraries, _rule(recipe), stage)
 
 

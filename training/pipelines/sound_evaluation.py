@@ -12,13 +12,14 @@ from training.evaluation import leave_one_out
 from training.evaluation.generated_noise import noise_floors, share_without_label
 from training.evaluation.leave_one_out import SourceScores
 from training.evaluation.metrics import BACKGROUND, measure
-from training.pipelines.sound_model import KINDS
+from training.pipelines.sound_model import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from features.config import Kind
     from training.evaluation.leave_one_out import Fitted
     from training.evaluation.metrics import Metrics
     from training.pipelines.other_sounds import Scored
@@ -48,10 +49,9 @@ def calibrate(
     if not len(rows):
         half = np.full(len(table.names), 0.5, np.float32)
         return half, unknown.raised(half, share) if unknown else half, {}
-    floors = (
-        noise_floors(fitted, KINDS[model], table.config, quiet=recipe.quiet) if recipe.quiet else 0
-    )
-    by_source = evaluate(fitted, model, table, rows)
+    kind = kind_of(recipe, model)
+    floors = noise_floors(fitted, kind, table.config, quiet=recipe.quiet) if recipe.quiet else 0
+    by_source = evaluate(fitted, kind, table, rows)
     chosen = leave_one_out.thresholds(by_source, quiet=recipe.quiet)
     quiet = np.minimum(np.ceil(1e4 * np.maximum(chosen, floors)) / 1e4, 1).astype(np.float32)
     thresholds = unknown.raised(quiet, share) if unknown else quiet
@@ -75,7 +75,7 @@ def _print_cost(model: str, before: Metrics, after: Metrics) -> None:
 
 
 def evaluate(
-    fitted: Fitted, model: str, table: Table, rows: npt.NDArray[np.int64], *, together: bool = False
+    fitted: Fitted, kind: Kind, table: Table, rows: npt.NDArray[np.int64], *, together: bool = False
 ) -> list[SourceScores]:
     """Return scores by source; `together`: as one, where there are too many sources for a table."""
     if not len(rows):
@@ -84,16 +84,16 @@ def evaluate(
     names = np.array(table.sources)[groups]
     if together and len(np.unique(groups)) > ONE_BY_ONE:
         names = np.full(len(rows), f"{len(np.unique(groups))} sources")
-    tensors = table.tensors(KINDS[model])
+    tensors = table.tensors(kind)
     blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
     scores = np.concatenate(
         [fitted.scores(np.asarray(tensors[block], np.float32)) for block in blocks]
     )
     labels = np.asarray(table.labels[rows])
-    kind = np.array([BACKGROUND, "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
+    what = np.array([BACKGROUND, "solo", "mix"])[np.minimum(labels.sum(axis=1), 2)]
     parts = [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
     return [
-        SourceScores(name, scores[at], labels[at], kind[at], rows[at], groups[at])
+        SourceScores(name, scores[at], labels[at], what[at], rows[at], groups[at])
         for name, at in parts
     ]
 
@@ -108,7 +108,7 @@ def figures(
 
 def metrics_of(
     fitted: Fitted,
-    model: str,
+    kind: Kind,
     table: Table,
     evaluated: Sequence[SourceScores],
     limits: npt.NDArray[np.float32],
@@ -121,7 +121,7 @@ def metrics_of(
     """
     by_source = {one.source: figures([one], limits, table.names) for one in evaluated}
     whole = figures(evaluated, limits, table.names) if evaluated else {}
-    noise = share_without_label(fitted, KINDS[model], table.config, limits)
+    noise = share_without_label(fitted, kind, table.config, limits)
     mean = whole | {"noise_without_label": noise}
     return {"left_out": by_source, "mean": mean, "never_trained_on": {}}
 

@@ -16,6 +16,7 @@ from training.common.model_settings import BACKBONE, ESTIMATORS, MODELS
 from training.common.provenance import origin
 from training.reporting import folder, markdown
 from training.sound_models import estimators, forest
+from training.sound_models.given_network import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, Kind] = dict.fromkeys(MODELS, "features")
 KINDS["network"] = "log_mel"
-KINDS[BACKBONE] = "samples"
-"""The tensors that each model takes."""
+"""The tensors that each model takes; BACKBONE those of its network (`kind_of`)."""
 LIBRARIES = dict.fromkeys(MODELS, ("numpy", "scikit-learn", "onnx")) | {
     "network": ("numpy", "torch", "onnx"),
     "dense": ("numpy", "torch", "onnx"),
@@ -71,13 +71,10 @@ class Candidate:
     metrics: Metrics
     history: dict[str, list[HistoryEntry]]
     """The course of each training by name."""
+    kind: Kind
+    """The tensors that the model takes."""
     events: dict[str, dict[str, float]] = field(default_factory=dict)
     """Settings of the events of each label that differ from the defaults."""
-
-    @property
-    def kind(self) -> Kind:
-        """The tensors that the model takes."""
-        return KINDS[self.model]
 
     def labels(self, names: Sequence[str]) -> list[Label]:
         """Return the labels as the manifest has them."""
@@ -85,6 +82,15 @@ class Candidate:
             Label(name=name, threshold=round(threshold, 4), events=self.events.get(name, {}))
             for name, threshold in zip(names, self.thresholds.tolist(), strict=True)
         ]
+
+
+def kind_of(recipe: Recipe, model: str) -> Kind:
+    """Return the tensors that a model takes. Raises MaterialError for a backbone that is none."""
+    if model != BACKBONE:
+        return KINDS[model]
+    from training.sound_models.embedding import kind_of as kind_of_network
+
+    return kind_of_network(path_of(recipe.network.backbone))
 
 
 @dataclass(frozen=True, kw_only=True)

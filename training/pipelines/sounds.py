@@ -22,7 +22,7 @@ from training.pipelines import sound_evaluation, sound_model
 from training.pipelines.other_sounds import OtherSounds, Scored, other_sounds
 from training.pipelines.sound_evaluation import BLOCK, best_of
 from training.pipelines.sound_events import with_events
-from training.pipelines.sound_model import KINDS, Candidate, Report
+from training.pipelines.sound_model import Candidate, Report, kind_of
 from training.recordings import audio
 from training.recordings.collection import Clip, CollectionError
 from training.recordings.problems import problems_kept, write_problems
@@ -32,6 +32,7 @@ from training.recordings.split import PARTS
 from training.recordings.table_of_recipe import print_summary, table_of
 from training.recordings.windows import SILENT, cut
 from training.reporting import markdown
+from training.sound_models.given_network import path_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,14 +88,14 @@ def check_recipe(recipe: SoundsRecipe) -> None:
     if recipe.network.backbone:
         from training.sound_models.embedding import check_backbone
 
-        path = Path(recipe.network.backbone).expanduser()
+        path = path_of(recipe.network.backbone)
         check_backbone(path, window=round(recipe.windows.length * RATE))
 
 
 def run(recipe: SoundsRecipe, out: Path, stage: Stage) -> list[Path]:
     """Run the recipe and return the folder of the artefact, and that of its report."""
     check_recipe(recipe)
-    kinds = tuple(dict.fromkeys(KINDS[model] for model in recipe.models))
+    kinds = tuple(dict.fromkeys(kind_of(recipe, model) for model in recipe.models))
     key = hashlib.sha256(str(Path(recipe.collection.path).resolve()).encode()).hexdigest()[:8]
     listed = out / REPORTS / f"{recipe.name}-problems.csv"
     listed.parent.mkdir(parents=True, exist_ok=True)
@@ -192,28 +193,29 @@ def train(
     recipe: SoundsRecipe, model: str, table: Table, others: OtherSounds | None, stage: Stage
 ) -> Candidate:
     """Return one model fitted on the training part, with thresholds and metrics of the others."""
+    kind = kind_of(recipe, model)
     with stage(f"{model}: training"):
         fitted = fit(recipe, model, table, others)
     with stage(f"{model}: thresholds and scores"):
-        unknown = Scored.by(fitted, others, KINDS[model], table.config) if others else None
+        unknown = Scored.by(fitted, others, kind, table.config) if others else None
         before, thresholds, valid = sound_evaluation.calibrate(
             recipe, fitted, model, table, unknown
         )
         evaluated = sound_evaluation.evaluate(
-            fitted, model, table, table.rows("test"), together=True
+            fitted, kind, table, table.rows("test"), together=True
         )
-        found = sound_evaluation.metrics_of(fitted, model, table, evaluated, thresholds)
+        found = sound_evaluation.metrics_of(fitted, kind, table, evaluated, thresholds)
     found |= {"valid": valid} | sound_model.out_of_bag(model, fitted)
     if unknown and evaluated:
         whole = leave_one_out.together(evaluated)
         ways = unknown.compared(whole.scores, whole.labels, before)
         found["open_set"] = {"share": recipe.others.share, "ways": ways}
-    return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history})
+    return Candidate(model, fitted, evaluated, thresholds, found, {model: fitted.history}, kind)
 
 
 def fit(recipe: SoundsRecipe, model: str, table: Table, others: OtherSounds | None) -> Fitted:
     """Return a model fitted on the training windows, augmented copies included."""
-    tensors, labels = table.tensors(KINDS[model]), np.asarray(table.labels)
+    tensors, labels = table.tensors(kind_of(recipe, model)), np.asarray(table.labels)
     if model == BACKBONE:
         return _on_backbone(recipe, table, others)
     rows = leave_one_out.spread(table.rows("valid"))
@@ -227,10 +229,10 @@ def _on_backbone(recipe: SoundsRecipe, table: Table, others: OtherSounds | None)
     """Return the model on the network that the recipe names, and say what was tried."""
     from training.sound_models import embedding
 
-    path = Path(recipe.network.backbone).expanduser()
+    path = path_of(recipe.network.backbone)
     fitted = embedding.fit(
         path,
-        table.tensors(KINDS[BACKBONE]),
+        table.tensors(kind_of(recipe, BACKBONE)),
         np.asarray(table.labels),
         table.rows("train"),
         np.asarray(table.groups),
@@ -282,7 +284,7 @@ def _of_backbone(recipe: SoundsRecipe, candidate: Candidate) -> list[dict[str, s
         return []
     from training.sound_models.given_network import stated
 
-    path = Path(recipe.network.backbone).expanduser()
+    path = path_of(recipe.network.backbone)
     return [{"source": stated(path), "licence": "not stated", "use": "embedding"}]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from common.atomic import atomic_file
 from common.errors import ArtefactError, Unprocessable
 from features.config import DEFAULT, AudioConfig
+from features.extract import extract_many
 from models.promote import quiet_windows
 from models.session import Session
 from training.common.errors import MaterialError
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from features.config import Samples
+    from features.config import Kind, Samples
     from training.evaluation.leave_one_out import HistoryEntry
     from training.evaluation.metrics import Mask, Scores
 
     Array = npt.NDArray[np.float32]
 
-INPUT, OUTPUT = "samples", "embedding"
+OUTPUT = "embedding"
 BATCH = 16
 NOISES = 300
 """Windows of generated noise and silence that are learnt to have no label."""
@@ -45,39 +46,47 @@ class Backbone:
     """A network from windows to embeddings."""
 
     graph: bytes
-    """ONNX, from `samples` (n, window) to `embedding` (n, numbers)."""
+    """ONNX, from an input named after `kind` to `embedding` (n, numbers)."""
     name: str
     session: Session
+    kind: Kind = "samples"
+    """What it takes of a window: its samples, (n, window), or their log-mel spectrogram, (n, bands,
+    frames)."""
 
-    def __call__(self, windows: npt.NDArray[Any]) -> Array:
-        """Return the embeddings (n, numbers) of windows (n, window). Raises MaterialError."""
+    def of_samples(self, windows: Sequence[Samples], config: AudioConfig) -> Array:
+        """Return the embeddings (n, numbers) of windows of sound. Raises MaterialError."""
+        return self(extract_many(windows, kind=self.kind, config=config))
+
+    def __call__(self, tensors: npt.NDArray[Any]) -> Array:
+        """Return the embeddings (n, numbers) of what it takes. Raises MaterialError."""
         try:
             found = [
-                self.session.predict(np.asarray(windows[at : at + BATCH], np.float32))
-                for at in range(0, len(windows), BATCH)
+                self.session.predict(np.asarray(tensors[at : at + BATCH], np.float32))
+                for at in range(0, len(tensors), BATCH)
             ]
         except (ArtefactError, Unprocessable) as error:
             raise MaterialError(f"{self.name} cannot be run: {error}") from error
         rows = np.concatenate(found)
-        if rows.ndim != 2 or len(rows) != len(windows):
+        if rows.ndim != 2 or len(rows) != len(tensors):
             raise MaterialError(
-                f"{self.name} gave embeddings of {rows.shape} for {len(windows)} windows; they "
+                f"{self.name} gave embeddings of {rows.shape} for {len(tensors)} windows; they "
                 "must be (n, numbers)"
             )
         if not np.isfinite(rows).all():
             count = int((~np.isfinite(rows).all(axis=1)).sum())
             raise MaterialError(
-                f"{self.name} gave embeddings of {rows.shape} for {len(windows):,} windows, "
+                f"{self.name} gave embeddings of {rows.shape} for {len(tensors):,} windows, "
                 f"{count:,} of them infinite or not a number"
             )
         return rows
 
 
 def open_backbone(path: Path, *, window: int) -> Backbone:
-    """Return the part of a network from its samples to its embedding.
+    """Return the part of a network from its input to its embedding.
 
-    It has one input, float32 (n, samples), and an output `embedding`, or only one output. window:
-    samples at 22,050 Hz that it is given. Raises MaterialError for a file that is no such network.
+    It has one input, float32, of the samples (n, window) or of Timbre's log-mel spectrogram (n,
+    bands, frames) of a window, and an output `embedding`, or only one output. window: samples at
+    22,050 Hz. Raises MaterialError for a file that is no such network.
     """
     import onnx
 
@@ -90,26 +99,48 @@ def open_backbone(path: Path, *, window: int) -> Backbone:
             f"backbone takes one tensor of samples and gives one of the name {OUTPUT!r}, or only "
             "one"
         )
-    shape = [one.dim_value or 0 for one in inputs[0].type.tensor_type.shape.dim]
-    if len(shape) != 2 or shape[1] not in {0, window}:
-        raise MaterialError(
-            f"{path} takes {inputs[0].name} of {tuple(shape)} (0: any); a backbone takes "
-            f"(n, {window}), the samples of a window at 22,050 Hz (windows.length)"
-        )
+    kind, shape = _taken(path, inputs[0], AudioConfig(window=window))
     part = onnx.utils.Extractor(model).extract_model([inputs[0].name], [output])
-    part.graph.input[0].type.tensor_type.shape.dim[1].dim_value = window
-    graph = _renamed(part, {inputs[0].name: INPUT, output: OUTPUT}).SerializeToString()
+    for size, axis in zip(shape, part.graph.input[0].type.tensor_type.shape.dim[1:], strict=True):
+        axis.dim_value = size
+    graph = _renamed(part, {inputs[0].name: kind, output: OUTPUT}).SerializeToString()
     try:
-        return Backbone(graph, path.name, Session(graph, accelerate=False))
+        return Backbone(graph, path.name, Session(graph, accelerate=False), kind)
     except ArtefactError as error:
         raise MaterialError(f"{path} cannot be run: {error}") from error
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what a network takes, by the axes of its input. Raises MaterialError for no network.
+
+    `samples` also for one that takes something else, which `open_backbone` rejects.
+    """
+    inputs = read_network(path, weights=False).graph.input
+    axes = [len(one.type.tensor_type.shape.dim) for one in inputs]
+    return "log_mel" if axes == [3] else "samples"
+
+
+def _taken(path: Path, given: Any, config: AudioConfig) -> tuple[Kind, tuple[int, ...]]:
+    """Return what an input takes of a window, and the shape of that. Raises MaterialError."""
+    axes = [one.dim_value or 0 for one in given.type.tensor_type.shape.dim]
+    kind: Kind = "log_mel" if len(axes) == 3 else "samples"
+    wanted = config.shape(kind)
+    if len(axes) != 1 + len(wanted) or any(
+        axis not in {0, size} for axis, size in zip(axes[1:], wanted, strict=True)
+    ):
+        raise MaterialError(
+            f"{path} takes {given.name} of {tuple(axes)} (0: any); a backbone takes "
+            f"(n, {config.window}), the samples of a window at 22,050 Hz (windows.length), or "
+            f"(n, {', '.join(map(str, config.shape('log_mel')))}), its log-mel spectrogram"
+        )
+    return kind, wanted
 
 
 def check_backbone(path: Path, *, window: int) -> None:
     """Raise MaterialError for a file that is no backbone, or one that cannot take silence."""
     backbone = open_backbone(path, window=window)
     try:
-        backbone(np.zeros((1, window), np.float32))
+        backbone.of_samples([np.zeros(window, np.float32)], AudioConfig(window=window))
     except MaterialError as error:
         raise MaterialError(
             f"{path} cannot take silence, which is learnt to have no label: {error}; a network "
@@ -148,9 +179,9 @@ class FittedEmbedding:
     history: list[HistoryEntry] = field(default_factory=list)
     """Empty: it learns in one step."""
 
-    def scores(self, windows: npt.NDArray[Any]) -> Scores:
-        """Return P(label), (n, labels), of windows (n, samples)."""
-        return self.of(self.backbone(windows))
+    def scores(self, tensors: npt.NDArray[Any]) -> Scores:
+        """Return P(label), (n, labels), of what the network takes of n windows."""
+        return self.of(self.backbone(tensors))
 
     def of(self, embeddings: Array) -> Scores:
         """Return P(label), (n, labels), of embeddings (n, numbers)."""
@@ -167,7 +198,7 @@ class FittedEmbedding:
         return f"{self.choice}{few}; cross-entropy on sources left out: {losses}"
 
     def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
-        """Return both as one graph from `samples` to `scores`."""
+        """Return both as one graph, from what the network takes to `scores`."""
         del config
         import onnx
         from onnx import helper, numpy_helper
@@ -209,18 +240,19 @@ def fit(
 ) -> FittedEmbedding:
     """Return the best small model on the embeddings of some windows.
 
-    windows: (n, samples) of the whole table. groups, recordings: the source and the recording of
-    each. kept: folder of embeddings, by the content of the windows and of the network. others:
-    windows of sounds without a label, beside generated noise. copies: which windows of the table
-    are augmented copies, that heads learn from and are not compared on. Raises MaterialError for a
-    file that is no backbone.
+    windows: what the network takes (`kind_of`) of the whole table. groups, recordings: the source
+    and the recording of each. kept: folder of embeddings, by the content of the windows and of the
+    network. others: windows of sounds without a label, beside generated noise. copies: which
+    windows of the table are augmented copies, that heads learn from and are not compared on. Raises
+    MaterialError for a file that is no backbone.
     """
     from threadpoolctl import threadpool_limits
 
     backbone = open_backbone(path, window=config.window)
     name = f"{_content(windows, rows)}-{known(path)}.npy"
     found = _embeddings(backbone, windows, rows, kept / name)
-    noise = backbone(np.stack([*quiet_windows(config, NOISES, seed=NOISE_SEED), *others]))
+    quiet = [*quiet_windows(config, NOISES, seed=NOISE_SEED), *others]
+    noise = backbone.of_samples(quiet, config)
     augmented = None if copies is None else copies[rows]
     material = Material(found, labels[rows], groups[rows], recordings[rows], noise, augmented)
     # For matrices this small, a second thread takes ten times as long as it saves.
@@ -231,7 +263,7 @@ def fit(
 
 
 def _content(windows: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> str:
-    """Return 16 hex digits of the samples of some windows."""
+    """Return 16 hex digits of the tensors of some windows."""
     found = hashlib.sha256()
     for at in range(0, len(rows), BATCH):
         found.update(windows[rows[at : at + BATCH]].tobytes())

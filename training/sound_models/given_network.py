@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.common.errors import MaterialError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+SHIPPED = Path(__file__).parents[2] / "models" / "backbones"
+"""Networks that come with Timbre, each in a file of its name."""
 _DIGITS = 16
+
+
+def path_of(given: str) -> Path:
+    """Return the path of a network that is named by a user: a shipped one, or a file."""
+    path = SHIPPED / f"{given}.onnx"
+    return path if given and "/" not in given and path.is_file() else Path(given).expanduser()
 
 
 def read_network(path: Path, *, weights: bool = True) -> Any:

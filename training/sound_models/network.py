@@ -163,7 +163,7 @@ def _fit_one(
         network.parameters(), lr=settings.rate, weight_decay=settings.decay
     )
     steps = settings.epochs * (len(rows) // size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate_of, steps=steps))
     history = []
     for _ in range(settings.epochs):
         order = rng.permutation(rows)[: len(rows) // size * size].reshape(-1, size)
@@ -180,7 +180,7 @@ def _fit_one(
     return network.eval(), history
 
 
-def _rate(step: int, *, steps: int) -> float:
+def rate_of(step: int, *, steps: int) -> float:
     """Return the learning rate as a share of the highest: linear warm-up, then cosine decay."""
     rise = WARM_UP * steps
     if step < rise:

@@ -12,6 +12,8 @@ from models.export.onnx_graph import Graph
 from models.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from training.sound_models.spectrogram_net import Spectrogram
 
 TOLERANCE = 1e-4
@@ -23,15 +25,46 @@ def export(members: list[Spectrogram], *, bands: int, frames: int) -> bytes:
     Raises ArtefactError if its scores differ from torch's by more than 1e-4.
     """
     graph = Graph()
-    outputs = [_member(graph, member) for member in members]
-    graph.add("Mean", *outputs)
-    content = _model(graph, bands=bands, frames=frames, labels=members[0].head.out_features - 1)
-    _check(content, members, bands=bands, frames=frames)
+    graph.add("Mean", *(_scores(graph, member) for member in members))
+    labels = members[0].head.out_features - 1
+    content = _model(graph, bands=bands, frames=frames, columns=labels)
+
+    def expected(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([member.scores(x) for member in members]).mean(0)
+
+    _check(content, expected, bands=bands, frames=frames)
     return content
 
 
-def _member(graph: Graph, network: Spectrogram) -> str:
+def export_embedding(network: Spectrogram, *, bands: int, frames: int) -> bytes:
+    """Return the graph from `log_mel` to the logits themselves, named `embedding`, (n, numbers).
+
+    It takes any number of frames. Raises ArtefactError if its logits of so many frames differ from
+    torch's by more than 1e-4.
+    """
+    import onnx
+
+    graph = Graph()
+    _logits(graph, network)
+    numbers = network.head.out_features
+    content = _model(graph, bands=bands, frames=frames, columns=numbers, gives="embedding")
+    _check(content, network, bands=bands, frames=frames)
+    model = onnx.load_from_string(content)
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "frames"
+    return bytes(model.SerializeToString())
+
+
+def _scores(graph: Graph, network: Spectrogram) -> str:
     """Add one network, from the input to its scores."""
+    parts = graph.add("Sigmoid", _logits(graph, network))
+    labels = graph.constant(np.array([len(network.head.bias) - 1], np.int64))
+    start, end, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 2**31, 1))
+    each = graph.add("Slice", parts, start, labels, axis)
+    return graph.add("Mul", each, graph.add("Slice", parts, labels, end, axis))
+
+
+def _logits(graph: Graph, network: Spectrogram) -> str:
+    """Add one network, from the input to its logits."""
     depth = np.float32(network.depth_db)
     relative = graph.add(
         "Sub", "log_mel", graph.add("ReduceMax", "log_mel", axes=[1, 2], keepdims=1)
@@ -56,13 +89,7 @@ def _member(graph: Graph, network: Spectrogram) -> str:
     weight, bias = (
         graph.constant(value.detach().numpy()) for value in (network.head.weight, network.head.bias)
     )
-    parts = graph.add(
-        "Sigmoid", graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1)
-    )
-    labels = graph.constant(np.array([len(network.head.bias) - 1], np.int64))
-    start, end, axis = (graph.constant(np.array([value], np.int64)) for value in (0, 2**31, 1))
-    each = graph.add("Slice", parts, start, labels, axis)
-    return graph.add("Mul", each, graph.add("Slice", parts, labels, end, axis))
+    return graph.add("Gemm", graph.add("Concat", *pooled, axis=1), weight, bias, transB=1)
 
 
 def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
@@ -74,19 +101,19 @@ def _folded(convolution: Any, norm: Any) -> tuple[Any, Any]:
     ).detach().numpy()
 
 
-def _model(graph: Graph, *, bands: int, frames: int, labels: int) -> bytes:
+def _model(graph: Graph, *, bands: int, frames: int, columns: int, gives: str = "scores") -> bytes:
     from onnx import TensorProto, helper
 
     takes = helper.make_tensor_value_info("log_mel", TensorProto.FLOAT, ["n", bands, frames])
-    return graph.serialise(takes, labels=labels)
+    return graph.serialise(takes, labels=columns, gives=gives)
 
 
-def _check(content: bytes, members: list[Spectrogram], *, bands: int, frames: int) -> None:
+def _check(
+    content: bytes, expected: Callable[[torch.Tensor], torch.Tensor], *, bands: int, frames: int
+) -> None:
     x = np.random.default_rng(0).uniform(-100, 40, (8, bands, frames)).astype(np.float32)
     with torch.inference_mode():
-        expected = (
-            torch.stack([member.scores(torch.from_numpy(x)) for member in members]).mean(0).numpy()
-        )
-    difference = float(np.abs(Session(content).predict(x) - expected).max())
+        wanted = expected(torch.from_numpy(x)).numpy()
+    difference = float(np.abs(Session(content).predict(x) - wanted).max())
     if not difference <= TOLERANCE:
-        raise ArtefactError(f"the graph's scores differ from the network's by {difference:.2g}")
+        raise ArtefactError(f"the graph's output differs from the network's by {difference:.2g}")

@@ -52,7 +52,7 @@ def test_a_profile_is_a_set_of_changes_and_single_changes_win():
         ("colour=red", "unknown setting colour"),
         ("network.epochs=many", "must be of type int"),
         ("evaluate=1", "must be of type bool"),
-        ("steps=training.nothing", "must be one of instruments, sounds, picture-networks"),
+        ("steps=training.nothing", "must be one of instruments, sounds, sound-backbone"),
         ("steps.deeper=1", "steps is not a section"),
         ("forest=1", "must be a section"),
         ("profile=slow", "no profile 'slow'; there is quick"),

@@ -57,6 +57,7 @@ def candidate(**lowest):
         thresholds=np.full(len(LABELS), 0.5, np.float32),
         metrics={"mean": {}},
         history={},
+        kind="log_mel",
     )
 
 

@@ -43,8 +43,8 @@ def table_of(tmp_path):
 
 
 def measured(table, limits=(0.5, 0.5, 0.5)):
-    evaluated = evaluate(Column(), "forest", table, table.rows("test"), together=True)
-    return metrics_of(Column(), "forest", table, evaluated, np.float32(limits))
+    evaluated = evaluate(Column(), "features", table, table.rows("test"), together=True)
+    return metrics_of(Column(), "features", table, evaluated, np.float32(limits))
 
 
 @pytest.mark.parametrize("files", [4, 40])
@@ -104,7 +104,7 @@ def test_the_curve_of_a_training_is_of_windows_of_every_label(table_of, monkeypa
 
 def candidate(model, macro_f1):
     valid = {} if macro_f1 == "" else {"macro_f1": macro_f1}
-    return Candidate(model, Column(), [], np.float32([]), {"valid": valid}, {})
+    return Candidate(model, Column(), [], np.float32([]), {"valid": valid}, {}, "features")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,21 @@ import onnx
 import pytest
 
 from features.config import DEFAULT, AudioConfig
+from features.extract import extract_many
 from models.promote import quiet_windows
 from models.session import Session
 from tests.training.sound_models.helpers.filterbank import BANDS, by_level, filterbank
+from tests.training.sound_models.helpers.spectrogram_means import spectrogram_means
 from training.common.errors import MaterialError
 from training.sound_models import embedding
-from training.sound_models.embedding import NOISES, Backbone, check_backbone, fit, open_backbone
+from training.sound_models.embedding import (
+    NOISES,
+    Backbone,
+    check_backbone,
+    fit,
+    kind_of,
+    open_backbone,
+)
 from training.sound_models.embedding_heads import ALONE, Choice
 from training.sound_models.given_network import known
 
@@ -176,6 +185,37 @@ def test_the_output_is_embedding_or_the_only_one(tmp_path, outputs, window):
     path = filterbank(tmp_path / "a.onnx", window=window, outputs=outputs)
     found = open_backbone(path, window=CONFIG.window)(np.zeros((3, CONFIG.window), np.float32))
     assert found.shape == (3, BANDS)
+
+
+@pytest.mark.parametrize("bands", [128, "any"])
+def test_a_network_may_take_the_spectrogram_of_a_window(tmp_path, windows, bands):
+    path = spectrogram_means(tmp_path / "mel.onnx", bands=bands)
+    assert kind_of(path) == "log_mel"
+    backbone = open_backbone(path, window=CONFIG.window)
+    samples, labels, groups = windows
+    tensors = extract_many(samples, kind="log_mel", config=CONFIG)
+    np.testing.assert_array_equal(backbone.of_samples(list(samples), CONFIG), backbone(tensors))
+    fitted = fitted_on(path, (tensors, labels, groups), tmp_path)
+    graph = fitted.onnx(CONFIG)
+    (given,) = onnx.load_from_string(graph).graph.input
+    assert given.name == "log_mel"
+    assert [one.dim_value for one in given.type.tensor_type.shape.dim][1:] == [128, 22]
+    found = Session(graph, accelerate=False).predict(tensors)
+    np.testing.assert_allclose(found, fitted.scores(tensors), atol=1e-5)
+    assert np.array_equal(found > 0.5, labels)
+
+
+def test_a_spectrogram_of_other_bands_and_an_input_of_other_axes_are_named(tmp_path, path):
+    assert kind_of(path) == "samples"
+    told = r"takes log_mel of \(0, 64, 0\) \(0: any\).*or \(n, 128, 22\), its log-mel spectrogram"
+    with pytest.raises(MaterialError, match=told):
+        open_backbone(spectrogram_means(tmp_path / "a.onnx", bands=64), window=CONFIG.window)
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 1
+    model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 1
+    onnx.save(model, tmp_path / "four.onnx")
+    with pytest.raises(MaterialError, match=r"takes wave of \(0, 11025, 1, 1\)"):
+        open_backbone(tmp_path / "four.onnx", window=CONFIG.window)
 
 
 def test_a_window_of_another_length_is_named(path):

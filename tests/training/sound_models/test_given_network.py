@@ -1,6 +1,7 @@
 """Networks given by path: known by all their files."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,7 +10,8 @@ from onnx import helper, numpy_helper
 
 from tests.training.sound_models.helpers.filterbank import filterbank
 from training.common.errors import MaterialError
-from training.sound_models.given_network import files_of, known, read_network, stated
+from training.sound_models import given_network
+from training.sound_models.given_network import files_of, known, path_of, read_network, stated
 
 
 def digest(path):
@@ -34,6 +36,20 @@ def other_weights(data):
     content = bytearray(data.read_bytes())
     content[100] ^= 1
     data.write_bytes(content)
+
+
+def test_a_shipped_network_is_taken_by_its_name_and_others_by_their_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(given_network, "SHIPPED", tmp_path / "backbones")
+    (tmp_path / "backbones").mkdir()
+    (tmp_path / "backbones" / "ours.onnx").touch()
+    assert path_of("ours") == tmp_path / "backbones" / "ours.onnx"
+    assert path_of("./ours") == Path("ours")
+    assert path_of("theirs") == Path("theirs")
+    assert path_of("other.onnx") == Path("other.onnx")
+    assert path_of("../backbones/ours") == Path("../backbones/ours")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/other.onnx") == tmp_path / "other.onnx"
+    assert path_of("") == Path()
 
 
 def test_a_network_of_one_file_is_known_by_its_sha256(alone):
