@@ -113,7 +113,7 @@ def candidate(model, macro_f1):
         ([("forest", 0.4), ("backbone", 0.6), ("dense", 0.5)], "backbone", ""),
         ([("forest", 0.0), ("backbone", None)], "forest", ""),
         ([("forest", ""), ("dense", "")], "forest", "forest, the first of the models; dense not"),
-        ([("forest", None), ("backbone", None)], "backbone", "network that is named"),
+        ([("forest", None), ("backbone", None)], "backbone", "one on embeddings"),
         ([("forest", "")], "forest", ""),
     ],
 )
