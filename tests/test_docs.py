@@ -18,6 +18,7 @@ from service import protocol
 from service.settings import Settings
 from tests.helpers.server_process import BIN, ROOT, server_process
 from tests.test_house import ROOMS
+from tools.docs_site import SHOWN
 
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
@@ -122,6 +123,13 @@ def test_every_path_and_heading_that_is_pointed_at_exists(name):
         assert heading in {"", *slugs}, heading
     for path in re.findall(r"(?:src|srcset)=\"([^\"]*)\"", text):
         assert (folder / path).exists(), path
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_site_has_every_file_that_is_pointed_at(name):
+    shown = {path.resolve() for pattern in SHOWN for path in ROOT.glob(pattern)}
+    for path in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", DOCUMENTS[name]):
+        assert ((ROOT / name).parent / path).resolve() in shown, path
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "TRAINING.md", "BENCHMARKS.md", "MODELS.md"])

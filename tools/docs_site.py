@@ -34,6 +34,7 @@ SHOWN = (
     "deploy/**/*",
     "examples/**/*",
     "training/recipes/*.toml",
+    "models/backbones/*.md",
     "benchmarks/results/page.html",
     "benchmarks/scale.md",
     "service/page/static/*.js",

@@ -291,7 +291,7 @@ def _of_backbone(recipe: SoundsRecipe, candidate: Candidate) -> list[dict[str, s
     from training.sound_models.given_network import stated
 
     given = recipe.network.backbone
-    licence = "Timbre's" if given == SHIPPED_BACKBONE else "not stated"
+    licence = "Apache-2.0, as Timbre" if given == SHIPPED_BACKBONE else "not stated"
     return [{"source": stated(path_of(given)), "licence": licence, "use": "embedding"}]
 
 

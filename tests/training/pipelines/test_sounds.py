@@ -123,7 +123,7 @@ def test_a_model_on_the_shipped_network_takes_spectrograms_and_says_what_it_is_f
     assert manifest.input.kind == "log_mel"
     assert manifest.metrics["mean"]["macro_f1"] > 0.7
     used = [one for one in manifest.provenance if one["use"] == "embedding"]
-    assert [one["licence"] for one in used] == ["Timbre's"]
+    assert [one["licence"] for one in used] == ["Apache-2.0, as Timbre"]
     assert used[0]["source"].startswith("timbre-sound.onnx, sha256 ")
 
 
