@@ -27,6 +27,7 @@ from service.api.context import GATEWAY
 from service.app import build
 from service.auth import file_limits, redis_limits
 from service.log import QUIET, configure
+from service.queue import redis_versions
 from service.settings import Settings
 from tests.service.helpers.redis_server import start_redis
 
@@ -80,6 +81,12 @@ def limits_are_counted_together(monkeypatch):
     """However slow the machine, Redis' answers and the lock of a file are waited for."""
     monkeypatch.setattr(redis_limits, "REPLY_S", 60)
     monkeypatch.setattr(file_limits, "LOCK_S", 60)
+
+
+@pytest.fixture
+def no_version_is_waited_for(monkeypatch):
+    """For tests whose workers load what a job names and report nothing, or that have none."""
+    monkeypatch.setattr(redis_versions, "PREPARE_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -237,6 +237,7 @@ async def plant(server, text):
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.usefixtures("no_version_is_waited_for")
 async def test_no_log_line_has_what_users_put_into_a_request(
     serve, artefacts, redis_server, redis_url, tmp_path, process_log, form
 ):

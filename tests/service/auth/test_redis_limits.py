@@ -130,6 +130,7 @@ async def test_without_redis_no_request_waits_or_is_rejected(tmp_path_factory, c
         await alone.close()
 
 
+@pytest.mark.usefixtures("no_version_is_waited_for")
 async def test_a_server_counts_alone_while_redis_is_down(serve, tmp_path, redis_url):
     kept, text = create_key("someone", scopes=("classify", "stream"), rate=1_000.0, streams=1)
     store = FileKeyStore(tmp_path / "keys.json")

@@ -243,6 +243,7 @@ async def test_pictures_of_many_clients_share_model_calls(server):
     assert max(sizes) > 1
 
 
+@pytest.mark.usefixtures("no_version_is_waited_for")
 async def test_pictures_go_through_redis_to_a_worker(serve, pictured, redis_url):
     store = Store(pictured)
     worker = Worker(

@@ -171,6 +171,7 @@ async def test_what_is_dropped_late_or_failed_is_kept_at_ratio_0(
     assert max(dropped) > 0
 
 
+@pytest.mark.usefixtures("no_version_is_waited_for")
 async def test_a_model_that_fails_is_kept_by_gateway_and_worker(
     serve, receiver, redis_url, monkeypatch, capsys
 ):
