@@ -8,6 +8,7 @@ import numpy as np
 
 from common.atomic import atomic_file
 from training.common.disk import content_of, fingerprint
+from training.common.errors import MaterialError
 from training.common.labels import RATE
 from training.notes.render import Channel, Struck, render_channels
 from training.notes.soundfont import program_zones
@@ -27,7 +28,7 @@ VERSION = 1
 """Raised whenever the same settings would be played differently."""
 _LOWEST, _HIGHEST = 28, 96
 _DRUMS = (35, 81)
-_LEVEL = 0.25
+_LOUDNESS, _SILENT = 0.125, 1e-5
 
 
 class Style(NamedTuple):
@@ -58,7 +59,7 @@ def played(font: Path, seconds: float, seed: int, cache: Path) -> npt.NDArray[np
         sound = render_channels(font, channels(seconds, seed))
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(kept) as draft, draft.open("wb") as file:
-            np.save(file, _levelled(sound, seconds))
+            np.save(file, _levelled(sound, seconds, font))
     found: npt.NDArray[np.int16] = np.load(kept, mmap_mode="r")
     return found
 
@@ -115,10 +116,12 @@ def _beats(begin: float, seconds: float, rng: np.random.Generator) -> list[Struc
     return notes
 
 
-def _levelled(sound: Samples, seconds: float) -> npt.NDArray[np.int16]:
+def _levelled(sound: Samples, seconds: float, font: Path) -> npt.NDArray[np.int16]:
     """Return each program at one loudness, without what a font does not have."""
     turn = round((seconds + TAIL_S) * RATE)
     parts = [sound[at : at + turn] for at in range(0, (PROGRAMS + 1) * turn, turn)]
     loud = [(part, float(np.sqrt(np.mean(np.square(part))))) for part in parts if len(part)]
-    scaled = [part * np.float32(_LEVEL / 2 / rms) for part, rms in loud if rms > 1e-5]
+    scaled = [part * np.float32(_LOUDNESS / rms) for part, rms in loud if rms > _SILENT]
+    if not scaled:
+        raise MaterialError(f"{font}: none of its programs sounds")
     return np.concatenate([np.clip(one, -1, 1) * 32_767 for one in scaled]).astype(np.int16)

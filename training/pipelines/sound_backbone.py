@@ -82,7 +82,7 @@ class SoundBackboneRecipe:
     material: Unlabelled
     network: Network
     version: str = ""
-    """Unused: the file has none."""
+    """Empty: the file has none."""
     provenance: tuple[dict[str, str], ...] = ()
     """source, licence, use of everything in [material], and of the teacher."""
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -97,6 +97,7 @@ class SoundBackboneRecipe:
         """Check the settings before the training. Raises RecipeError."""
         named = NAME.fullmatch(self.name) is not None
         check(named, f"name={self.name!r} must be lower-case words joined by hyphens")
+        check(not self.version, f"version={self.version!r}: the network has no versions")
         check(not self.network.backbone, "network.backbone is for recordings of your own")
 
 

@@ -22,7 +22,7 @@ from service.monitor.sinks.base import SinkError
 from service.protocol import check_source
 from service.sources.network import hidden
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, CONNECT_S = 30.0, 15.0
 ROUTE = "/v1/records"
 TOO_LARGE, INVALID = 413, 422
 MAX_ERROR = 16_384
@@ -98,7 +98,7 @@ class TimbreServer:
     async def _post(self, records: Sequence[Record]) -> tuple[int, str]:
         """Return the status and, of an error, the reason; status 0 without a response."""
         self._session = self._session or aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=TIMEOUT_S / 2),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_S),
             connector=aiohttp.TCPConnector(ssl=self._tls),
         )
         token = self._settings.token

@@ -5,6 +5,7 @@ import pytest
 
 from training.common.errors import MaterialError
 from training.common.labels import RATE
+from training.notes import programs
 from training.notes.programs import PROGRAMS, TAIL_S, channels, played
 
 SECONDS = 0.5
@@ -41,6 +42,12 @@ def test_a_font_is_rendered_once_and_every_program_sounds(small_font, tmp_path, 
     np.testing.assert_array_equal(played(small_font, SECONDS, 1, tmp_path), sound)
     with pytest.raises(MaterialError, match="apt install fluidsynth"):
         played(small_font, SECONDS, 2, tmp_path)
+
+
+def test_a_font_of_which_nothing_sounds_is_named(small_font, tmp_path, monkeypatch):
+    monkeypatch.setattr(programs, "render_channels", lambda *_: np.zeros(RATE, np.float32))
+    with pytest.raises(MaterialError, match=r"TimGM6mb\.sf2: none of its programs sounds"):
+        played(small_font, SECONDS, 1, tmp_path)
 
 
 def test_what_is_no_font_is_named(small_font, tmp_path):

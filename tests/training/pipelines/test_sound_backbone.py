@@ -63,6 +63,7 @@ def test_the_file_and_its_page_say_what_it_was_made_of(material):
         ("material.mixed=1.1", "material.mixed=1.1 must be from 0 to 1"),
         ("material.program=1.9", "material.program=1.9 must be from 2 to 50"),
         ("network.backbone=a.onnx", "network.backbone is for recordings of your own"),
+        ("version=2", "version='2': the network has no versions"),
         ("name=../x", "must be lower-case words"),
     ],
 )
