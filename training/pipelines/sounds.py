@@ -265,7 +265,7 @@ def about(recipe: SoundsRecipe, candidate: Candidate, table: Table, why: str = "
         else ""
     )
     how = sound_model.DESCRIPTIONS[candidate.model]
-    how += f" ({tried})" if (tried := getattr(candidate.fitted, "why", "")) else ""
+    how += f" ({tried})" if (tried := getattr(candidate.fitted, "summary", "")) else ""
     raised = f", raised for {recipe.others.share:.0%} of other sounds" * bool(recipe.others.share)
     thresholds = (
         f"thresholds from {counts['valid']:,} windows of other sources"

@@ -18,7 +18,15 @@ from features.extract import extract_many
 from models.promote import quiet_windows
 from models.session import Session
 from training.common.errors import MaterialError
-from training.sound_models.embedding_heads import FEW, Choice, Head, Material, choose, fit_head
+from training.sound_models.embedding_heads import (
+    FEW,
+    TRIVIAL,
+    Choice,
+    Head,
+    Material,
+    choose,
+    fit_head,
+)
 from training.sound_models.given_network import known, read_network
 
 if TYPE_CHECKING:
@@ -190,12 +198,22 @@ class FittedEmbedding:
     @property
     def why(self) -> str:
         """How the head was chosen, as people are told."""
+        return self._told(self.tried)
+
+    @property
+    def summary(self) -> str:
+        """The same with two losses: that of the head, and that of each label's share."""
+        return self._told(
+            {name: loss for name, loss in self.tried.items() if name in {str(self.choice), TRIVIAL}}
+        )
+
+    def _told(self, losses: dict[str, float]) -> str:
         recordings = f"{self.fewest} recording{'s' * (self.fewest != 1)}"
         few = f"; the rarest label has {recordings}" if self.fewest <= FEW else ""
-        if not self.tried:
+        if not losses:
             return f"{self.choice}, untested, for no label has two sources{few}"
-        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in self.tried.items())
-        return f"{self.choice}{few}; cross-entropy on sources left out: {losses}"
+        listed = ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        return f"{self.choice}{few}; cross-entropy on sources left out: {listed}"
 
     def onnx(self, config: AudioConfig = DEFAULT) -> bytes:
         """Return both as one graph, from what the network takes to `scores`."""

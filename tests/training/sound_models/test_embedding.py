@@ -73,6 +73,8 @@ def test_what_is_left_out_is_recognised_and_the_head_is_chosen_by_source(path, w
     *tried, trivial = fitted.tried.values()
     assert fitted.tried[str(fitted.choice)] == min(tried) < min(0.3, trivial)
     assert f"{fitted.choice}; cross-entropy on sources left out: " in fitted.why
+    for name in fitted.tried:
+        assert (name in fitted.summary) == (name in {str(fitted.choice), "each label's share"})
     scores = fitted.scores(samples[groups == 2])
     assert np.array_equal(scores > 0.5, labels[groups == 2])
 
